@@ -1,0 +1,1 @@
+"""Backends: what turns a graph and a block of points into arrays."""

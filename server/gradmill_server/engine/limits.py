@@ -1,0 +1,40 @@
+"""The limits on what one caller may send, each with the reason that refuses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds, all inclusive.
+
+    Attributes:
+        maximum_nodes: values of a function as sent, inputs and constants included.
+        maximum_inputs: inputs of a function.
+        maximum_outputs: outputs of a function.
+        maximum_elements_per_value: elements of one array value at one point.
+        maximum_constant_elements: elements of all constants of a function together.
+        maximum_rank: dimensions of a shape.
+        maximum_name_characters: characters of a name.
+        maximum_formula_characters: characters of a formula.
+        maximum_formula_depth: nesting of parentheses in a formula.
+        maximum_program_nodes: values of a function together with the derivatives wanted of it.
+        maximum_points: points of one call.
+        maximum_result_bytes: bytes of all results of one call.
+        maximum_scratch_bytes: bytes of intermediate values one call may hold at a time; batches are cut to fit.
+    """
+
+    maximum_nodes: int = 1_500_000
+    maximum_inputs: int = 100_000
+    maximum_outputs: int = 1_000
+    maximum_elements_per_value: int = 1_000_000
+    maximum_constant_elements: int = 4_000_000
+    maximum_rank: int = 8
+    maximum_name_characters: int = 128
+    maximum_formula_characters: int = 100_000
+    maximum_formula_depth: int = 10_000
+    maximum_program_nodes: int = 10_000_000
+    maximum_points: int = 10_000_000
+    maximum_result_bytes: int = 1024 * 1024 * 1024
+    maximum_scratch_bytes: int = 256 * 1024 * 1024

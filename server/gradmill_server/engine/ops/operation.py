@@ -1,0 +1,90 @@
+"""One row of the table of operations: everything anyone needs to know about an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gradmill_server.engine.ops.value import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """A local partial that depends on a condition. Branches that are not taken contribute exactly zero."""
+
+    condition: Value
+    if_true: Partial
+    if_false: Partial
+
+
+Partial = Value | float | Select
+"""A local partial: a value of the graph, a plain number, or a choice between two partials."""
+
+PartialRule = Callable[..., Partial]
+"""Called with the operation's result and its operands, all as values of the graph."""
+
+
+class Interval(NamedTuple):
+    """The range that tests draw one operand from; also shown to people as the operation's domain."""
+
+    low: float
+    high: float
+
+
+REALS = Interval(-50.0, 50.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An element-wise operation.
+
+    Attributes:
+        name: what graphs and formulas call it.
+        summary: one sentence.
+        value: computes it on float64 arrays that broadcast; a NumPy function or one made of them.
+        partials: for each operand, the rule of its local partial in the graph language, or None where the
+            derivative is zero everywhere by convention.
+        aliases: other names that formulas accept.
+        notation: how it is printed, with ``{0}``, ``{1}`` for operands; empty for ``name(...)``.
+        convention: the derivative by convention where it does not exist; empty when nothing needs saying.
+        commutative: whether operands can be exchanged without changing a bit.
+        neutral: for each operand, the number (by its bits) that leaves the other one as it is; None where none does.
+        finite: whether the value is finite whatever the operands.
+        internal: whether only derivative rules may use it.
+        domain: for each operand, where tests compare with an independent source.
+        source: where formulas come from.
+    """
+
+    name: str
+    summary: str
+    value: Callable[..., Any]
+    partials: tuple[PartialRule | None, ...]
+    domain: tuple[Interval, ...]
+    aliases: tuple[str, ...] = ()
+    notation: str = ""
+    convention: str = ""
+    commutative: bool = False
+    neutral: tuple[float | None, ...] = ()
+    finite: bool = False
+    internal: bool = False
+    source: str = ""
+
+    @property
+    def arity(self) -> int:
+        """The number of operands."""
+        return len(self.partials)
+
+    def expression(self, operands: Sequence[str]) -> str:
+        """Return the operation written with its operands' names."""
+        if self.notation:
+            return self.notation.format(*operands)
+        return f"{self.name}({', '.join(operands)})"
+
+
+def truth(condition: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return 1.0 where a NumPy condition holds and 0.0 elsewhere: the IR's only element type is float64."""
+    return np.asarray(condition).astype(np.float64)

@@ -1,0 +1,203 @@
+"""Functions made of pieces: absolute value, rounding, extremes, comparisons, logic and choice.
+
+A condition is a float64: 0.0 is false, anything else (also NaN, as in NumPy) is true; comparisons give 1.0 or 0.0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select, truth
+from gradmill_server.engine.ops.value import Value, elementwise
+
+if TYPE_CHECKING:
+    from gradmill_server.engine.ir import FloatArray
+
+_equal = elementwise("equal")
+_greater = elementwise("greater")
+_greater_equal = elementwise("greater_equal")
+_less = elementwise("less")
+_less_equal = elementwise("less_equal")
+_logical_and = elementwise("logical_and")
+_not_equal = elementwise("not_equal")
+_sign = elementwise("sign")
+
+
+def _extreme_partial(of: Value, other: Value, wins: Value, loses: Value) -> Partial:
+    """Return 1 where the operand wins, 0 where it loses, 1/2 at a tie, NaN beside a NaN.
+
+    The NaN is made of the operands, here and below: a constant NaN would be in the graph at every point, and in plain
+    IEEE propagation one that is multiplied by zero poisons the next derivative.
+    """
+    return Select(wins, 1.0, Select(loses, 0.0, Select(_equal(of, other), 0.5, of + other)))
+
+
+def _maximum_partial(of: Value, other: Value) -> Partial:
+    return _extreme_partial(of, other, _greater(of, other), _less(of, other))
+
+
+def _minimum_partial(of: Value, other: Value) -> Partial:
+    return _extreme_partial(of, other, _less(of, other), _greater(of, other))
+
+
+def _quiet_extreme_partial(of: Value, other: Value, wins: Value) -> Partial:
+    """Like the above, but a NaN loses against a number and two NaNs give NaN."""
+    is_number = _equal(of, of)
+    other_is_number = _equal(other, other)
+    ordered = Select(wins, 1.0, Select(_equal(of, other), 0.5, 0.0))
+    return Select(is_number, Select(other_is_number, ordered, 1.0), Select(other_is_number, 0.0, of))
+
+
+def _clip_by_x(z: Value, x: Value, low: Value, high: Value) -> Partial:
+    inside = _logical_and(_less_equal(low, x), _less_equal(x, high))
+    return Select(inside, 1.0, Select(_equal(z, z), 0.0, z))
+
+
+def _clip_by_low(z: Value, x: Value, low: Value, high: Value) -> Partial:
+    lifted = _logical_and(_less(x, low), _less_equal(low, high))
+    return Select(lifted, 1.0, Select(_equal(z, z), 0.0, z))
+
+
+def _clip_by_high(z: Value, x: Value, low: Value, high: Value) -> Partial:
+    within = _logical_and(_less_equal(x, high), _less_equal(low, high))
+    return Select(within, 0.0, Select(_equal(z, z), 1.0, z))
+
+
+def _fmax_value(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Compute the larger number; np.fmax takes the sign of a zero by the length of the batch."""
+    return np.where((x > y) | np.isnan(y), x, y)
+
+
+def _fmin_value(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Compute the smaller number; np.fmin takes the sign of a zero by the length of the batch."""
+    return np.where((x < y) | np.isnan(y), x, y)
+
+
+def _clip_value(x: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    return np.minimum(np.maximum(x, low), high)
+
+
+def _comparison(name: str, symbol: str, value: np.ufunc, summary: str) -> Operation:
+    return Operation(
+        name=name,
+        summary=summary,
+        value=lambda x, y: truth(value(x, y)),
+        partials=(None, None),
+        notation="{0} " + symbol + " {1}",
+        convention="0 throughout",
+        finite=True,
+        domain=(REALS, REALS),
+    )
+
+
+def _stepwise(name: str, value: np.ufunc, summary: str, aliases: tuple[str, ...] = ()) -> Operation:
+    return Operation(
+        name=name,
+        summary=summary,
+        value=value,
+        partials=(None,),
+        aliases=aliases,
+        convention="0 throughout",
+        domain=(REALS,),
+    )
+
+
+OPERATIONS = (
+    Operation(
+        name="abs",
+        summary="The absolute value.",
+        value=np.abs,
+        partials=(lambda _z, x: Select(_equal(x, 0.0), 0.0, _sign(x)),),
+        aliases=("absolute", "fabs"),
+        convention="0 at 0",
+        domain=(REALS,),
+    ),
+    Operation(
+        name="relu",
+        summary="The positive part: x where x > 0, else 0.",
+        value=lambda x: np.maximum(x, 0.0),
+        partials=(lambda _z, x: Select(_greater(x, 0.0), 1.0, Select(_less_equal(x, 0.0), 0.0, x)),),
+        convention="0 at 0",
+        domain=(REALS,),
+    ),
+    Operation(
+        name="maximum",
+        summary="The larger of x and y; NaN when either is NaN.",
+        value=np.maximum,
+        partials=(lambda _z, x, y: _maximum_partial(x, y), lambda _z, x, y: _maximum_partial(y, x)),
+        aliases=("max",),
+        convention="1/2 each at a tie; NaN beside a NaN",
+        domain=(REALS, REALS),
+    ),
+    Operation(
+        name="minimum",
+        summary="The smaller of x and y; NaN when either is NaN.",
+        value=np.minimum,
+        partials=(lambda _z, x, y: _minimum_partial(x, y), lambda _z, x, y: _minimum_partial(y, x)),
+        aliases=("min",),
+        convention="1/2 each at a tie; NaN beside a NaN",
+        domain=(REALS, REALS),
+    ),
+    Operation(
+        name="fmax",
+        summary="The larger of x and y; a NaN loses against a number.",
+        value=_fmax_value,
+        partials=(
+            lambda _z, x, y: _quiet_extreme_partial(x, y, _greater(x, y)),
+            lambda _z, x, y: _quiet_extreme_partial(y, x, _greater(y, x)),
+        ),
+        convention="1/2 each at a tie",
+        domain=(REALS, REALS),
+    ),
+    Operation(
+        name="fmin",
+        summary="The smaller of x and y; a NaN loses against a number.",
+        value=_fmin_value,
+        partials=(
+            lambda _z, x, y: _quiet_extreme_partial(x, y, _less(x, y)),
+            lambda _z, x, y: _quiet_extreme_partial(y, x, _less(y, x)),
+        ),
+        convention="1/2 each at a tie",
+        domain=(REALS, REALS),
+    ),
+    Operation(
+        name="clip",
+        summary="x limited to [low, high], as clip(x, low, high); high wins where low > high.",
+        value=_clip_value,
+        partials=(_clip_by_x, _clip_by_low, _clip_by_high),
+        convention="1 by x on the closed interval",
+        domain=(REALS, Interval(-20.0, -5.0), Interval(5.0, 20.0)),
+    ),
+    Operation(
+        name="where",
+        summary="x where the condition is not 0, else y, as where(condition, x, y); the other branch cannot poison it.",
+        value=lambda condition, x, y: np.where(condition != 0.0, x, y),
+        partials=(None, lambda _z, c, _x, _y: Select(c, 1.0, 0.0), lambda _z, c, _x, _y: Select(c, 0.0, 1.0)),
+        convention="the branch not taken contributes exactly 0, at any order",
+        domain=(Interval(-1.0, 1.0), REALS, REALS),
+    ),
+    _stepwise("sign", np.sign, "The sign: -1, 0 or 1."),
+    _stepwise("floor", np.floor, "The largest integer not above x."),
+    _stepwise("ceil", np.ceil, "The smallest integer not below x."),
+    _stepwise("round", np.rint, "The nearest integer, halves to even.", aliases=("rint",)),
+    _comparison("less", "<", np.less, "1 where x < y, else 0."),
+    _comparison("less_equal", "<=", np.less_equal, "1 where x <= y, else 0."),
+    _comparison("greater", ">", np.greater, "1 where x > y, else 0."),
+    _comparison("greater_equal", ">=", np.greater_equal, "1 where x >= y, else 0."),
+    _comparison("equal", "==", np.equal, "1 where x equals y, else 0."),
+    _comparison("not_equal", "!=", np.not_equal, "1 where x does not equal y, else 0."),
+    _comparison("logical_and", "and", np.logical_and, "1 where neither x nor y is 0, else 0."),
+    _comparison("logical_or", "or", np.logical_or, "1 where x or y is not 0, else 0."),
+    Operation(
+        name="logical_not",
+        summary="1 where x is 0, else 0.",
+        value=lambda x: truth(np.logical_not(x)),
+        partials=(None,),
+        notation="not {0}",
+        convention="0 throughout",
+        finite=True,
+        domain=(REALS,),
+    ),
+)

@@ -1,0 +1,126 @@
+"""The error function's family.
+
+Slopes are built on the Gaussians exp(-x²) and exp(-x²/2), computed so that the rounding of x² does not grow with x:
+x is split into a head whose square is exact and a tail, and the exponential of the sum is the product of two
+(W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23, 1969, does likewise).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradmill_server.engine.ops.operation import Interval, Operation
+from gradmill_server.engine.ops.value import elementwise
+
+if TYPE_CHECKING:
+    from gradmill_server.engine.ir import FloatArray
+
+_exp_minus_square = elementwise("exp_minus_square")
+_normal_pdf = elementwise("normal_pdf")
+
+_TWO_BY_ROOT_PI = 2.0 / math.sqrt(math.pi)
+_ONE_BY_ROOT_TWO_PI = 1.0 / math.sqrt(2.0 * math.pi)
+_ROOT_HALF = math.sqrt(0.5)
+_ROOT_HALF_TAIL = -4.833646656726457e-17
+"""sqrt(1/2) minus its nearest float64."""
+
+# Beyond this every Gaussian here is zero, and the split below would overflow.
+_FAR = 1e8
+_SPLITTER = 134217729.0
+"""2**27 + 1: Dekker's constant, which cuts a float64 into two halves of 26 bits."""
+
+_libm_erf = np.frompyfunc(math.erf, 1, 1)
+_libm_erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+def _erf_value(x: FloatArray) -> FloatArray:
+    """Compute erf by the C library, one element at a time: NumPy has none."""
+    return np.asarray(_libm_erf(x), dtype=np.float64)
+
+
+def _erfc_value(x: FloatArray) -> FloatArray:
+    """Compute erfc by the C library, one element at a time: NumPy has none."""
+    return np.asarray(_libm_erfc(x), dtype=np.float64)
+
+
+def _split(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return head and tail with x = head + tail and head² exact (T. J. Dekker, Numer. Math. 18, 1971)."""
+    scaled = _SPLITTER * x
+    head = scaled - (scaled - x)
+    return head, x - head
+
+
+def _gaussian(x: FloatArray, factor: float) -> FloatArray:
+    """Compute exp(-factor·x²) to about one unit in the last place; ``factor`` is 1 or 1/2."""
+    near = np.clip(x, -_FAR, _FAR)
+    head, tail = _split(near)
+    return np.exp(-factor * (head * head)) * np.exp(-factor * (tail * (near + head)))
+
+
+def _exp_minus_square_value(x: FloatArray) -> FloatArray:
+    return _gaussian(x, 1.0)
+
+
+def _normal_pdf_value(x: FloatArray) -> FloatArray:
+    return _ONE_BY_ROOT_TWO_PI * _gaussian(x, 0.5)
+
+
+def _normal_cdf_value(x: FloatArray) -> FloatArray:
+    """Compute erfc(-x/sqrt(2))/2, with the rounding of the argument put right to first order.
+
+    In the lower tail erfc's relative slope is about 2t, so an argument off by half a unit would cost x²/2 units.
+    """
+    near = np.clip(x, -_FAR, _FAR)
+    argument = -near * _ROOT_HALF
+    head, tail = _split(near)
+    root_head, root_tail = _split(np.array(_ROOT_HALF))
+    product_tail = ((head * root_head + argument) + head * root_tail + tail * root_head) + tail * root_tail
+    error = -(product_tail + near * _ROOT_HALF_TAIL)
+    return 0.5 * (_erfc_value(argument) - error * _TWO_BY_ROOT_PI * _gaussian(argument, 1.0))
+
+
+OPERATIONS = (
+    Operation(
+        name="erf",
+        summary="The error function.",
+        value=_erf_value,
+        partials=(lambda _z, x: _TWO_BY_ROOT_PI * _exp_minus_square(x),),
+        domain=(Interval(-6.0, 6.0),),
+    ),
+    Operation(
+        name="erfc",
+        summary="The complementary error function 1 - erf(x), exact also where it is tiny.",
+        value=_erfc_value,
+        partials=(lambda _z, x: -_TWO_BY_ROOT_PI * _exp_minus_square(x),),
+        domain=(Interval(-6.0, 26.0),),
+    ),
+    Operation(
+        name="normal_cdf",
+        summary="The standard normal distribution function, exact also in the lower tail.",
+        value=_normal_cdf_value,
+        partials=(lambda _z, x: _normal_pdf(x),),
+        aliases=("norm_cdf", "ndtr"),
+        domain=(Interval(-37.0, 9.0),),
+        source="Abramowitz and Stegun 26.2.29",
+    ),
+    Operation(
+        name="normal_pdf",
+        summary="The standard normal density exp(-x*x/2)/sqrt(2*pi).",
+        value=_normal_pdf_value,
+        partials=(lambda z, x: -(x * z),),
+        aliases=("norm_pdf",),
+        domain=(Interval(-37.0, 37.0),),
+        source="Abramowitz and Stegun 26.2.1",
+    ),
+    Operation(
+        name="exp_minus_square",
+        summary="exp(-x*x), to the last digits however large x is.",
+        value=_exp_minus_square_value,
+        partials=(lambda z, x: -2.0 * (x * z),),
+        internal=True,
+        domain=(Interval(-26.0, 26.0),),
+    ),
+)

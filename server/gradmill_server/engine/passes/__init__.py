@@ -1,0 +1,1 @@
+"""Passes: from a graph to an equal, cheaper or more accurate one."""

@@ -1,0 +1,140 @@
+"""Constant folding and the algebraic identities that are exact: same bits, fewer operations.
+
+Identities that change a rounding, a sign of zero or a NaN into a number are not here: x + 0.0 stays (it turns -0.0
+into 0.0), x*0.0 stays (inf*0.0 is NaN), and so does x - x.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradmill_server.engine import ops
+from gradmill_server.engine.ir import size
+from gradmill_server.engine.passes.rewrite import rebuild
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gradmill_server.engine.ir import Graph, GraphBuilder, Node
+
+_LARGEST_CONSTANT = 32
+"""Elements of the constants that are looked into or made here; larger ones would cost time and memory at every node."""
+
+
+def simplify(graph: Graph) -> Graph:
+    """Return an equal graph: constants folded, exact identities applied, equal nodes shared, dead ones dropped."""
+    return rebuild(graph, _simpler)
+
+
+def _simpler(builder: GraphBuilder, node: Node) -> int | None:
+    folded = _folded(builder, node)
+    if folded is not None:
+        return folded
+    neutral = _without_neutral(builder, node)
+    if neutral is not None:
+        return neutral
+    identity = _IDENTITIES.get(node.operation)
+    return None if identity is None else identity(builder, node)
+
+
+def _folded(builder: GraphBuilder, node: Node) -> int | None:
+    """Compute an operation whose operands are all constants, unless the constants would grow in size or memory."""
+    for argument in node.arguments:
+        if not builder[argument].is_constant:
+            return None
+    operands = [builder[argument] for argument in node.arguments]
+    if size(node.shape) > min(_LARGEST_CONSTANT, max(size(operand.shape) for operand in operands)):
+        return None
+    with np.errstate(all="ignore"):
+        value = ops.TABLE[node.operation].value(*(operand.constant_array() for operand in operands))
+    return builder.constant(value)
+
+
+def _without_neutral(builder: GraphBuilder, node: Node) -> int | None:
+    """Return the other operand when one is the operation's neutral number, bit for bit."""
+    neutral = ops.TABLE[node.operation].neutral
+    for position, number in enumerate(neutral):
+        if number is None or not _is(builder, node.arguments[position], number):
+            continue
+        other = node.arguments[1 - position]
+        if builder[other].shape == node.shape:
+            return other
+    return None
+
+
+def _is(builder: GraphBuilder, index: int, number: float) -> bool:
+    """Whether a node is a constant, all of whose elements are this number, sign of zero included."""
+    node = builder[index]
+    if not node.is_constant or size(node.shape) > _LARGEST_CONSTANT:
+        return False
+    array = node.constant_array()
+    return bool((array == number).all()) and bool((np.signbit(array) == (math.copysign(1.0, number) < 0)).all())
+
+
+def _double_negation(builder: GraphBuilder, node: Node) -> int | None:
+    inner = builder[node.arguments[0]]
+    return inner.arguments[0] if inner.operation == "negate" else None
+
+
+def _product_by_minus_one(builder: GraphBuilder, node: Node) -> int | None:
+    for position, argument in enumerate(node.arguments):
+        other = node.arguments[1 - position]
+        if _is(builder, argument, -1.0) and builder[other].shape == node.shape:
+            return ops.emit(builder, "negate", (other,))
+    return None
+
+
+def _sum_with_negative(builder: GraphBuilder, node: Node) -> int | None:
+    left, right = node.arguments
+    if builder[right].operation == "negate":
+        return ops.emit(builder, "subtract", (left, builder[right].arguments[0]))
+    if builder[left].operation == "negate":
+        return ops.emit(builder, "subtract", (right, builder[left].arguments[0]))
+    return None
+
+
+def _difference_with_negative(builder: GraphBuilder, node: Node) -> int | None:
+    left, right = node.arguments
+    if builder[right].operation == "negate":
+        return ops.emit(builder, "add", (left, builder[right].arguments[0]))
+    return None
+
+
+def _small_power(builder: GraphBuilder, node: Node) -> int | None:
+    """Write x**2 as x*x and x**-1 as 1/x: each is the correctly rounded power, at a fraction of the cost."""
+    base, exponent = node.arguments
+    if builder[base].shape != node.shape:
+        return None
+    if _is(builder, exponent, 2.0):
+        return ops.emit(builder, "multiply", (base, base))
+    if _is(builder, exponent, -1.0):
+        return ops.emit(builder, "divide", (builder.constant(1.0), base))
+    return None
+
+
+def _decided_choice(builder: GraphBuilder, node: Node) -> int | None:
+    condition, if_true, if_false = node.arguments
+    if if_true == if_false:
+        chosen = if_true
+    elif not builder[condition].is_constant or size(builder[condition].shape) > _LARGEST_CONSTANT:
+        return None
+    else:
+        holds = builder[condition].constant_array() != 0.0
+        if holds.all() == holds.any():
+            chosen = if_true if holds.any() else if_false
+        else:
+            return None
+    return chosen if builder[chosen].shape == node.shape else None
+
+
+_IDENTITIES: dict[str, Callable[[GraphBuilder, Node], int | None]] = {
+    "negate": _double_negation,
+    "multiply": _product_by_minus_one,
+    "add": _sum_with_negative,
+    "subtract": _difference_with_negative,
+    "power": _small_power,
+    "where": _decided_choice,
+}

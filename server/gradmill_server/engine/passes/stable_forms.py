@@ -1,0 +1,146 @@
+"""Stable forms: spellings that lose digits or overflow, replaced by the function that does not.
+
+These change values, for the better, where the naive spelling cancels or overflows; so they are listed in replies and
+can be switched off one by one or altogether. They run before differentiation, so that slopes are stable as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradmill_server.engine.ops import Value
+from gradmill_server.engine.ops.value import apply
+from gradmill_server.engine.passes.rewrite import rebuild
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from gradmill_server.engine.ir import Graph, GraphBuilder, Node
+
+    Form = Callable[[list[Value]], Value | None]
+    """Given the operands, returns the stable form, or None when the pattern is not there."""
+
+
+def use_stable_forms(graph: Graph, disabled: Collection[str] = ()) -> tuple[Graph, tuple[str, ...]]:
+    """Return the graph in stable form, and the names of the forms applied, sorted.
+
+    Args:
+        graph: any graph.
+        disabled: names of forms to leave alone.
+    """
+    applied: set[str] = set()
+
+    def rule(builder: GraphBuilder, node: Node) -> int | None:
+        for name, form in _FORMS.get(node.operation, ()):
+            if name in disabled:
+                continue
+            stable = form([Value(builder, argument) for argument in node.arguments])
+            if stable is not None and stable.node.shape == node.shape:
+                applied.add(name)
+                return stable.index
+        return None
+
+    return rebuild(graph, rule), tuple(sorted(applied))
+
+
+def _operands(value: Value, operation: str) -> list[Value] | None:
+    node = value.node
+    if node.operation != operation:
+        return None
+    return [Value(value.builder, argument) for argument in node.arguments]
+
+
+def _operand(value: Value, operation: str) -> Value | None:
+    operands = _operands(value, operation)
+    return None if operands is None else operands[0]
+
+
+def _one_plus(value: Value) -> Value | None:
+    """Return u when the value is 1 + u or u + 1."""
+    operands = _operands(value, "add")
+    if operands is None:
+        return None
+    left, right = operands
+    if left.constant == 1.0:
+        return right
+    return left if right.constant == 1.0 else None
+
+
+def _squared(value: Value) -> Value | None:
+    """Return u when the value is u*u or u**2."""
+    product = _operands(value, "multiply")
+    if product is not None:
+        return product[0] if product[0].index == product[1].index else None
+    power = _operands(value, "power")
+    return power[0] if power is not None and power[1].constant == 2.0 else None  # noqa: PLR2004 - a square
+
+
+def _softplus(operands: list[Value]) -> Value | None:
+    inner = _one_plus(operands[0])
+    exponent = None if inner is None else _operand(inner, "exp")
+    return None if exponent is None else apply("softplus", exponent)
+
+
+def _softplus_of_log1p(operands: list[Value]) -> Value | None:
+    exponent = _operand(operands[0], "exp")
+    return None if exponent is None else apply("softplus", exponent)
+
+
+def _log_sigmoid(operands: list[Value]) -> Value | None:
+    argument = _operand(operands[0], "sigmoid")
+    return None if argument is None else -apply("softplus", -argument)
+
+
+def _log1p(operands: list[Value]) -> Value | None:
+    inner = _one_plus(operands[0])
+    return None if inner is None or inner.node.is_constant else apply("log1p", inner)
+
+
+def _expm1(operands: list[Value]) -> Value | None:
+    left, right = operands
+    exponent = _operand(left, "exp")
+    return apply("expm1", exponent) if exponent is not None and right.constant == 1.0 else None
+
+
+def _sigmoid(operands: list[Value]) -> Value | None:
+    numerator, denominator = operands
+    inner = _one_plus(denominator)
+    exponent = None if inner is None else _operand(inner, "exp")
+    if exponent is None or numerator.constant != 1.0:
+        return None
+    negated = _operand(exponent, "negate")
+    return apply("sigmoid", -exponent if negated is None else negated)
+
+
+def _abs(operands: list[Value]) -> Value | None:
+    base = _squared(operands[0])
+    return None if base is None else apply("abs", base)
+
+
+def _hypot(operands: list[Value]) -> Value | None:
+    terms = _operands(operands[0], "add")
+    if terms is None:
+        return None
+    left, right = _squared(terms[0]), _squared(terms[1])
+    return None if left is None or right is None else apply("hypot", left, right)
+
+
+def _xlogy(operands: list[Value]) -> Value | None:
+    for factor, logarithm in (operands, reversed(operands)):
+        argument = _operand(logarithm, "log")
+        if argument is not None and not factor.node.is_constant:
+            return apply("xlogy", factor, argument)
+    return None
+
+
+_FORMS: dict[str, tuple[tuple[str, Form], ...]] = {
+    "log": (("softplus", _softplus), ("log_sigmoid", _log_sigmoid), ("log1p", _log1p)),
+    "log1p": (("softplus", _softplus_of_log1p),),
+    "subtract": (("expm1", _expm1),),
+    "divide": (("sigmoid", _sigmoid),),
+    "sqrt": (("abs", _abs), ("hypot", _hypot)),
+    "multiply": (("xlogy", _xlogy),),
+}
+
+STABLE_FORM_NAMES: frozenset[str] = frozenset(name for forms in _FORMS.values() for name, _ in forms)
+"""Every stable form there is."""
