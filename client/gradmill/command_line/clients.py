@@ -1,0 +1,44 @@
+"""The client that a subcommand works with, and the point it was given."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+
+from gradmill.client import Client
+from gradmill.command_line.problems import UsageError
+from gradmill.opening import connect, local
+
+
+def open_client(options: argparse.Namespace) -> Client:
+    """Return a client of the server named, or of one inside this process."""
+    timeout = options.timeout
+    if timeout is not None and (math.isnan(timeout) or timeout <= 0):
+        message = f"--timeout {timeout:g} is not a number of seconds greater than zero"
+        raise UsageError(message)
+    return connect(options.server) if options.server else local()
+
+
+def point_from(assignments: Sequence[str]) -> dict[str, float]:
+    """Return the point given as ``NAME=VALUE`` arguments.
+
+    Raises:
+        UsageError: one is no assignment of a number, or a name is given twice.
+    """
+    point: dict[str, float] = {}
+    for assignment in assignments:
+        name, sign, text = assignment.partition("=")
+        name = name.strip()
+        if not sign or not name:
+            message = f"--at {assignment}: write NAME=VALUE, such as --at x=2"
+            raise UsageError(message)
+        if name in point:
+            message = f"--at {assignment}: {name} is given twice"
+            raise UsageError(message)
+        try:
+            point[name] = float(text)
+        except ValueError:
+            message = f"--at {assignment}: {text!r} is not a number"
+            raise UsageError(message) from None
+    return point

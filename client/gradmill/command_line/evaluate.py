@@ -1,0 +1,82 @@
+"""``gradmill eval``: value and gradient of a formula at one point or at many."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from gradmill.client import Client
+from gradmill.command_line import json_output
+from gradmill.command_line.clients import open_client, point_from
+from gradmill.command_line.evaluate_file import by_output, call, evaluate_file, warn_of_non_finite
+from gradmill.command_line.files import reading, writing
+from gradmill.command_line.problems import UsageError
+from gradmill.command_line.tables import PointsFile
+from gradmill.descriptions import FunctionInfo
+from gradmill.errors import invalid_points
+from gradmill.formatting import format_tuple, format_value
+from gradmill.results import Result
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Run ``gradmill eval`` and return its exit status."""
+    if options.points and options.at:
+        message = "give --at or --points, not both"
+        raise UsageError(message)
+    point = point_from(options.at)
+    with open_client(options) as client:
+        function = client.register(options.formula, timeout=options.timeout)
+        _require_scalar_inputs(function)
+        if options.points:
+            _evaluate_points(client, function, options)
+        else:
+            _evaluate_point(client, function, options, point)
+    return 0
+
+
+def _evaluate_points(client: Client, function: FunctionInfo, options: argparse.Namespace) -> None:
+    with reading(options.points) as (source, name):
+        table = PointsFile(source, name)
+        with writing(options.output_file) as stream:
+            evaluate_file(client, function, options, table, stream)
+
+
+def _evaluate_point(
+    client: Client, function: FunctionInfo, options: argparse.Namespace, point: Mapping[str, float]
+) -> None:
+    result = call(client, options, point)
+    text = _json_text(function, point, result) if options.json else _plain_text(function, result)
+    with writing(options.output_file) as stream:
+        stream.write(text)
+    warn_of_non_finite(result.point_flags)
+
+
+def _require_scalar_inputs(function: FunctionInfo) -> None:
+    for entry in function.inputs:
+        if entry.shape:
+            message = f"input {entry.name!r} has the shape {entry.shape}; the command line takes scalars only"
+            raise invalid_points(message, name=entry.name)
+
+
+def _json_text(function: FunctionInfo, point: Mapping[str, float], result: Result) -> str:
+    gradients = by_output(function, result.gradient)
+    outputs = {name: {"value": value} for name, value in by_output(function, result.values).items()}
+    if result.gradient is not None:
+        for name, entry in outputs.items():
+            entry["gradient"] = gradients[name]
+    inputs = {name: point[name] for name in function.input_names}
+    return json_output.to_text({"digest": function.digest.hex(), "inputs": inputs, "outputs": outputs})
+
+
+def _plain_text(function: FunctionInfo, result: Result) -> str:
+    values = by_output(function, result.values)
+    gradients = by_output(function, result.gradient)
+    width = max(len("gradient"), *map(len, values))
+    blocks = []
+    for name, value in values.items():
+        block = f"{name:{width}}  {format_value(value)}\n"
+        if result.gradient is not None:
+            by = ", ".join(function.input_names)
+            block += f"{'gradient':{width}}  {format_tuple(list(gradients[name].values()))}  by ({by})\n"
+        blocks.append(block)
+    return "\n".join(blocks)

@@ -1,0 +1,53 @@
+"""Functions given as text. Nothing is parsed here: the server reads the formula and tells its inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gradmill.graph import Input, Shape, as_shape, check_names
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A formula in ordinary mathematical notation, such as ``3*(x1**2 + x2*x3)``.
+
+    Attributes:
+        text: the text as it was given.
+        inputs: the declared inputs; empty when they are the free names in order of first appearance, all scalars.
+    """
+
+    text: str
+    inputs: tuple[Input, ...] = ()
+
+
+def formula(text: str, inputs: Iterable[str] | Mapping[str, int | Shape] | None = None) -> Formula:
+    """Return a function given as text.
+
+    One statement a line (or separated by ``;``), ``name = expression`` names an intermediate, ``# ...`` is a comment,
+    and a closing ``return a, b`` gives several outputs. `gradmill functions` lists what a formula may call.
+
+    Args:
+        text: the formula.
+        inputs: the inputs in order: names of scalars, or a mapping from name to shape. None takes the free names in
+            order of first appearance, all scalars.
+
+    Raises:
+        InvalidRequestError: an input's name is not an identifier or occurs twice, or a shape is not made of whole
+            numbers. Mistakes in the text are found by the first call that uses it, with line and column.
+        TypeError: the text is not a str.
+    """
+    _check_text(text)
+    if inputs is None:
+        return Formula(text)
+    if isinstance(inputs, str):
+        inputs = (inputs,)
+    names = check_names("input", inputs)
+    shapes = inputs.values() if isinstance(inputs, Mapping) else [()] * len(names)
+    return Formula(text, tuple(Input(name, as_shape(shape)) for name, shape in zip(names, shapes, strict=True)))
+
+
+def _check_text(text: object) -> None:
+    if not isinstance(text, str):
+        message = f"a formula is a str, not {type(text).__name__}"
+        raise TypeError(message)

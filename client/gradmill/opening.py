@@ -1,0 +1,89 @@
+"""The ways to get a client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradmill.async_client import AsyncClient
+from gradmill.client import Client
+from gradmill.embedding import AsyncEmbeddedTransport, EmbeddedTransport, start_embedded_server
+from gradmill.settings import DEFAULT_TIMEOUT_SECONDS, Batching, RetryPolicy, Settings, checked_timeout
+
+if TYPE_CHECKING:
+    import grpc
+
+_UNLIMITED = -1
+
+
+def connect(
+    target: str,
+    *,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    credentials: grpc.ChannelCredentials | None = None,
+    retries: RetryPolicy | None = None,
+    batching: Batching | None = None,
+    maximum_message_bytes: int | None = None,
+) -> Client:
+    """Return a client of the server at an address. Connects with the first call, and again whenever that is needed.
+
+    Args:
+        target: "host:port", or any other name that gRPC resolves; calls are spread over all addresses behind it.
+        timeout: seconds allowed for each message when a call names no timeout of its own; infinity for no limit.
+        credentials: for TLS, from ``grpc.ssl_channel_credentials``; None speaks in clear.
+        retries: when a message that failed is sent again.
+        batching: how big batches are cut into messages.
+        maximum_message_bytes: the largest message to send or accept; None leaves that to the server.
+
+    Raises:
+        ValueError: the timeout is not greater than zero.
+    """
+    from gradmill.network import NetworkTransport  # noqa: PLC0415 - grpc is slow to load; tracing and help need none
+
+    settings = _settings(timeout, retries, batching)
+    limit = _UNLIMITED if maximum_message_bytes is None else maximum_message_bytes
+    return Client(NetworkTransport(target, credentials, limit), settings)
+
+
+def connect_async(
+    target: str,
+    *,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    credentials: grpc.ChannelCredentials | None = None,
+    retries: RetryPolicy | None = None,
+    batching: Batching | None = None,
+    maximum_message_bytes: int | None = None,
+) -> AsyncClient:
+    """Return an asyncio client of the server at an address; arguments as for :func:`connect`.
+
+    Call it where the event loop runs: the client belongs to that loop.
+    """
+    from gradmill.network_async import AsyncNetworkTransport  # noqa: PLC0415 - as in connect
+
+    settings = _settings(timeout, retries, batching)
+    limit = _UNLIMITED if maximum_message_bytes is None else maximum_message_bytes
+    return AsyncClient(AsyncNetworkTransport(target, credentials, limit), settings)
+
+
+def local(*, timeout: float = DEFAULT_TIMEOUT_SECONDS, batching: Batching | None = None) -> Client:
+    """Return a client with a server inside this process: the same engine and the same messages, no network.
+
+    Args:
+        timeout: seconds allowed for each message when a call names no timeout of its own; infinity for no limit.
+        batching: how big batches are cut into messages.
+
+    Raises:
+        MissingExtraError: the server is not installed; the message has the command that installs it.
+        ValueError: the timeout is not greater than zero.
+    """
+    settings = _settings(timeout, None, batching)
+    return Client(EmbeddedTransport(start_embedded_server()), settings)
+
+
+def local_async(*, timeout: float = DEFAULT_TIMEOUT_SECONDS, batching: Batching | None = None) -> AsyncClient:
+    """Return an asyncio client with a server inside this process; arguments and errors as for :func:`local`."""
+    settings = _settings(timeout, None, batching)
+    return AsyncClient(AsyncEmbeddedTransport(start_embedded_server()), settings)
+
+
+def _settings(timeout: float, retries: RetryPolicy | None, batching: Batching | None) -> Settings:
+    return Settings(checked_timeout(timeout), retries or RetryPolicy(), batching or Batching())

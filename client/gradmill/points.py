@@ -1,0 +1,169 @@
+"""Points as users give them, checked against the function's inputs and cut into messages.
+
+Two forms, and each result comes back in the form its points had:
+
+- a matrix ``[points, elements]``, every input's elements flattened row-major, inputs in declared order; one
+  dimension ``[elements]`` is one point;
+- a mapping from input name to number or array; an array with one more axis than its input's shape is per point,
+  any other is shared by all points. A table with named columns, such as a pandas data frame, is such a mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gradmill.descriptions import FunctionInfo
+from gradmill.errors import invalid_points
+from gradmill.graph import Input
+from gradmill.v1 import gradient_service_pb2 as service
+from gradmill.wire import FloatArray, array_message
+
+_REAL_KINDS = "biuf"
+_ONE_POINT_RANK = 1
+_MATRIX_RANK = 2
+FLOAT64_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Points that fit a function.
+
+    Attributes:
+        count: the number of points.
+        is_one_point: whether the points' own axis was left out, and is to be left out of the results.
+        matrix: float64 ``[count, elements]``, or None when the points came as a mapping.
+        arrays: float64 arrays by input name: ``[count, *shape]``, or ``shape`` for a shared one.
+        shared: the names of the inputs that all points share.
+    """
+
+    count: int
+    is_one_point: bool
+    matrix: FloatArray | None
+    arrays: Mapping[str, FloatArray]
+    shared: frozenset[str]
+
+    @property
+    def bytes_per_point(self) -> int:
+        """The bytes that each further point adds to a message."""
+        if self.matrix is not None:
+            return FLOAT64_BYTES * int(self.matrix.shape[1])
+        per_point = (array for name, array in self.arrays.items() if name not in self.shared)
+        return FLOAT64_BYTES * sum(array[:1].size for array in per_point)
+
+    def message(self, start: int, stop: int) -> service.Points:
+        """Return the points ``start`` to ``stop`` as a message."""
+        if self.matrix is not None:
+            return service.Points(count=stop - start, matrix=array_message(self.matrix[start:stop]))
+        entries = [
+            service.InputValues(
+                name=name,
+                values=array_message(array if name in self.shared else array[start:stop]),
+                shared=name in self.shared,
+            )
+            for name, array in self.arrays.items()
+        ]
+        return service.Points(count=stop - start, inputs=entries)
+
+
+def pack_points(points: object, function: FunctionInfo) -> Batch:
+    """Return points in either form as a batch for a function.
+
+    Raises:
+        InvalidRequestError: a name is missing or unknown, a shape does not fit, numbers of points disagree, or the
+            numbers are not real. The message names the input, the expected and the actual shape.
+    """
+    columns = getattr(points, "columns", None)
+    if isinstance(points, Mapping):
+        return _pack_mapping(points, function.inputs)
+    if columns is not None and hasattr(points, "__getitem__"):
+        return _pack_mapping({name: points[name] for name in columns}, function.inputs)
+    return _pack_matrix(real_matrix("points", points), function)
+
+
+def _pack_matrix(array: FloatArray, function: FunctionInfo) -> Batch:
+    elements = function.elements_per_point
+    names = ", ".join(function.input_names)
+    is_one_point = array.ndim <= _ONE_POINT_RANK
+    if array.ndim == 0 and elements == 1:
+        array = array.reshape(1)
+    if array.ndim not in {_ONE_POINT_RANK, _MATRIX_RANK} or array.shape[-1] != elements:
+        message = (
+            f"points have the shape {array.shape}, but the function of ({names}) takes [points, {elements}], "
+            f"or [{elements}] for one point"
+        )
+        if array.ndim == _ONE_POINT_RANK and elements == 1:
+            message += "; for many points of one input use points.reshape(-1, 1), or a mapping from its name"
+        raise invalid_points(message, actual=str(array.shape), expected=f"(points, {elements})")
+    matrix = array.reshape(1, elements) if is_one_point else array
+    return Batch(matrix.shape[0], is_one_point, matrix, {}, frozenset())
+
+
+def _pack_mapping(points: Mapping[object, object], inputs: Sequence[Input]) -> Batch:
+    _check_names(points, inputs)
+    arrays = {entry.name: real_matrix(f"input {entry.name!r}", points[entry.name]) for entry in inputs}
+    shared: set[str] = set()
+    count: int | None = None
+    counted_by = ""
+    for entry in inputs:
+        array = arrays[entry.name]
+        if array.shape == entry.shape:
+            shared.add(entry.name)
+            continue
+        if array.ndim != len(entry.shape) + 1 or array.shape[1:] != entry.shape:
+            raise _misfit(entry, array)
+        if count is not None and array.shape[0] != count:
+            message = (
+                f"input {entry.name!r} has {array.shape[0]} points, but input {counted_by!r} has {count}; "
+                "give each input one value for every point, or one value for all"
+            )
+            raise invalid_points(message, name=entry.name)
+        count, counted_by = array.shape[0], entry.name
+    return Batch(1 if count is None else count, count is None, None, arrays, frozenset(shared))
+
+
+def _misfit(entry: Input, array: FloatArray) -> Exception:
+    inner = ", ".join(map(str, entry.shape))
+    per_point = f"[points, {inner}]" if inner else "[points]"
+    shared = f"[{inner}]" if inner else "a number"
+    message = f"input {entry.name!r} has the shape {array.shape}; expected {per_point}, or {shared} for all points"
+    return invalid_points(message, name=entry.name, actual=str(array.shape))
+
+
+def _check_names(points: Mapping[object, object], inputs: Sequence[Input]) -> None:
+    names = [entry.name for entry in inputs]
+    known = ", ".join(names) if names else "none"
+    unknown = [name for name in points if name not in names]
+    if unknown:
+        message = f"the function has no input {unknown[0]!r}; its inputs: {known}"
+        raise invalid_points(message, name=str(unknown[0]))
+    missing = [name for name in names if name not in points]
+    if missing:
+        message = f"no value for input {', '.join(map(repr, missing))}; the function's inputs: {known}"
+        raise invalid_points(message, name=missing[0])
+
+
+def real_matrix(what: str, values: object) -> FloatArray:
+    """Return numbers in any form NumPy understands as a float64 array.
+
+    Raises:
+        InvalidRequestError: they are complex, text, objects or dates, or form no array; the message names them.
+    """
+    try:
+        array: npt.NDArray[np.generic] = np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        message = f"{what}: cannot be read as an array of numbers ({error})"
+        raise invalid_points(message) from error
+    if array.dtype.kind not in _REAL_KINDS:
+        message = f"{what}: elements of type {array.dtype} are not real numbers{_hint(array)}"
+        raise invalid_points(message, dtype=str(array.dtype))
+    return array.astype(np.float64, copy=False)
+
+
+def _hint(array: npt.NDArray[np.generic]) -> str:
+    if array.dtype.kind in "OUS":
+        return "; convert them, for instance with numpy.asarray(values, dtype=float)"
+    return ""

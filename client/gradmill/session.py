@@ -1,0 +1,237 @@
+"""What a client does, written once for threads and for asyncio: each method is a flow (see :mod:`gradmill.flows`)."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from gradmill.descriptions import FunctionInfo, OperationInfo, OutputInfo
+from gradmill.errors import invalid_points, invalid_response
+from gradmill.exchange import Budget, Environment, Exchange, Request
+from gradmill.explanation import Explanation, read_explanation
+from gradmill.flows import Flow
+from gradmill.points import Batch, pack_points
+from gradmill.results import Assembler, Result
+from gradmill.settings import Settings, checked_timeout
+from gradmill.sources import FunctionLike, Source, as_source, digest_message
+from gradmill.v1 import gradient_service_pb2 as service
+from gradmill.wire import output_shape, read_inputs, want_messages
+
+VALUE = (service.DERIVATIVE_VALUE,)
+VALUE_AND_GRADIENT = (service.DERIVATIVE_VALUE, service.DERIVATIVE_GRADIENT)
+
+_MAXIMUM_REMEMBERED_FUNCTIONS = 1024
+MessageType = TypeVar("MessageType", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted of a batch of points.
+
+    Attributes:
+        derivatives: numbers of the contract's ``Derivative``.
+        with_respect_to: inputs to differentiate by; empty means all.
+        timeout: the seconds that the whole call may take; None gives each message the client's own timeout.
+        progress: told the points done and the points in all, after each message.
+    """
+
+    derivatives: tuple[int, ...]
+    with_respect_to: tuple[str, ...] = ()
+    timeout: float | None = None
+    progress: Callable[[int, int], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowance:
+    """The time a call has: until when as a whole, and how long for each message. Either may be infinite."""
+
+    deadline: float
+    message_seconds: float
+
+
+class Session:
+    """The state of one client: the functions its server is known to have, and the budget of repetitions."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start knowing nothing."""
+        self._settings = settings
+        self._clock = clock
+        self._environment = Environment(clock, settings.retries, Budget(settings.retries.budget))
+        self._known: OrderedDict[bytes, FunctionInfo] = OrderedDict()
+        self._lock = threading.Lock()  # guards _known
+
+    def evaluate(self, function: FunctionLike, points: object, wish: Wish) -> Flow[Result]:
+        """Evaluate a function at a batch of points, cut into messages."""
+        source = as_source(function)
+        allowance = self._allowance(wish.timeout)
+        info = self._recall(source) or source.info
+        if info is None:
+            info = yield from self._register(source, allowance)
+        batch = pack_points(points, info)
+        assembler = Assembler(info, batch, wish.derivatives, wish.with_respect_to)
+        step = self._settings.batching.points_per_message(batch.bytes_per_point, assembler.answer_bytes_per_point)
+        if self._recall(source) is None and batch.count > step:
+            yield from self._register(source, allowance)
+        by_digest = self._recall(source) is not None or source.is_digest
+        job = _Job(source, info, batch, wish, assembler, by_digest=by_digest)
+        yield from self._exchange(job.requests(step), allowance)
+        self._remember(source, info)
+        return assembler.result()
+
+    def register(self, function: FunctionLike, timeout: float | None) -> Flow[FunctionInfo]:
+        """Send a function, whether or not it was sent before, and return what the server says of it."""
+        info = yield from self._register(as_source(function), self._allowance(timeout))
+        return info
+
+    def explain(
+        self, function: FunctionLike, point: object, output: str | None, timeout: float | None
+    ) -> Flow[Explanation]:
+        """Ask for the forward and the backward pass at one point."""
+        source = as_source(function)
+        allowance = self._allowance(timeout)
+        info = self._recall(source) or source.info
+        if info is None:
+            info = yield from self._register(source, allowance)
+        batch = pack_points(point, info)
+        if batch.count != 1:
+            message = f"explain takes one point, not {batch.count}"
+            raise invalid_points(message)
+        request = service.ExplainRequest(function=source.message(), points=batch.message(0, 1), output=output or "")
+        response = yield from self._single("Explain", request, service.ExplainResponse(), allowance)
+        return read_explanation(response, info)
+
+    def operations(self, timeout: float | None) -> Flow[tuple[OperationInfo, ...]]:
+        """Ask for the operations that the server knows."""
+        response = yield from self._single(
+            "ListOperations",
+            service.ListOperationsRequest(),
+            service.ListOperationsResponse(),
+            self._allowance(timeout),
+        )
+        return tuple(
+            OperationInfo(entry.name, tuple(entry.aliases), entry.arity, entry.summary, entry.convention)
+            for entry in response.operations
+        )
+
+    def _register(self, source: Source, allowance: _Allowance) -> Flow[FunctionInfo]:
+        request = service.RegisterFunctionRequest(function=source.message())
+        response = yield from self._single("RegisterFunction", request, service.RegisterFunctionResponse(), allowance)
+        outputs = tuple(OutputInfo(entry.name, output_shape(entry)) for entry in response.outputs)
+        info = FunctionInfo(response.digest, read_inputs(response.inputs), outputs, response.value_count)
+        if source.info is not None and source.info.digest != info.digest:
+            message = (
+                f"the server gives the function the digest {info.digest.hex()}, but by the contract it is "
+                f"{source.info.digest.hex()}; client and server are of versions that do not fit together"
+            )
+            raise invalid_response(message)
+        self._remember(source, info)
+        return info
+
+    def _single(self, method: str, request: Message, response: MessageType, allowance: _Allowance) -> Flow[MessageType]:
+        """Send one request and read its response."""
+
+        def read(body: bytes) -> None:
+            try:
+                response.ParseFromString(body)
+            except DecodeError as error:
+                message = f"the answer is not a valid {response.DESCRIPTOR.name}"
+                raise invalid_response(message) from error
+
+        yield from self._exchange(iter([Request(method, request.SerializeToString, read)]), allowance)
+        return response
+
+    def _exchange(self, requests: Iterator[Request], allowance: _Allowance) -> Flow[None]:
+        exchange = Exchange(
+            requests,
+            self._environment,
+            window=self._settings.batching.messages_in_flight,
+            deadline=allowance.deadline,
+            timeout=allowance.message_seconds,
+        )
+        yield from exchange.run()
+
+    def _allowance(self, timeout: float | None) -> _Allowance:
+        if timeout is None:
+            return _Allowance(math.inf, checked_timeout(self._settings.timeout_seconds))
+        return _Allowance(self._clock() + checked_timeout(timeout), math.inf)
+
+    def _recall(self, source: Source) -> FunctionInfo | None:
+        with self._lock:
+            info = self._known.get(source.key)
+            if info is not None:
+                self._known.move_to_end(source.key)
+            return info
+
+    def _remember(self, source: Source, info: FunctionInfo) -> None:
+        with self._lock:
+            self._known[source.key] = info
+            self._known.move_to_end(source.key)
+            while len(self._known) > _MAXIMUM_REMEMBERED_FUNCTIONS:
+                self._known.popitem(last=False)
+
+
+class _Job:
+    """The messages of one batch."""
+
+    def __init__(
+        self, source: Source, info: FunctionInfo, batch: Batch, wish: Wish, assembler: Assembler, *, by_digest: bool
+    ) -> None:
+        self._source = source
+        self._info = info
+        self._batch = batch
+        self._wish = wish
+        self._assembler = assembler
+        self._by_digest = by_digest
+        self._done = 0
+
+    def requests(self, step: int) -> Iterator[Request]:
+        """Yield one request for every ``step`` points; one even for no points, so that the function is checked."""
+        count = self._batch.count
+        for start in range(0, max(1, count), step):
+            yield self._request(start, min(start + step, count))
+
+    def _request(self, start: int, stop: int) -> Request:
+        def body(function: Callable[[], service.Function]) -> Callable[[], bytes]:
+            return lambda: self._message(function(), start, stop).SerializeToString()
+
+        written_out = body(self._source.message)
+        deliver = self._deliverer(start, stop)
+        if not self._by_digest:
+            return Request("Evaluate", written_out, deliver)
+        by_digest = body(lambda: digest_message(self._info.digest))
+        return Request("Evaluate", by_digest, deliver, None if self._source.is_digest else written_out)
+
+    def _message(self, function: service.Function, start: int, stop: int) -> service.EvaluateRequest:
+        return service.EvaluateRequest(
+            function=function,
+            wants=want_messages(self._wish.derivatives, self._wish.with_respect_to),
+            points=self._batch.message(start, stop),
+            encoding=service.ARRAY_ENCODING_DATA,
+        )
+
+    def _deliverer(self, start: int, stop: int) -> Callable[[bytes], None]:
+        def deliver(body: bytes) -> None:
+            self._assembler.add(start, stop, body)
+            self._done += stop - start
+            if self._wish.progress is not None:
+                self._wish.progress(self._done, self._batch.count)
+
+        return deliver
+
+
+def as_wish(
+    derivatives: tuple[int, ...],
+    with_respect_to: str | Sequence[str] | None,
+    timeout: float | None,
+    progress: Callable[[int, int], object] | None,
+) -> Wish:
+    """Return a wish from the arguments of a client's methods."""
+    names = (with_respect_to,) if isinstance(with_respect_to, str) else tuple(with_respect_to or ())
+    return Wish(derivatives, names, timeout, progress)

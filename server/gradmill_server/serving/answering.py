@@ -1,0 +1,82 @@
+"""What every call goes through, whatever it asks: the server's bounds, its deadline, its status, its count."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+
+from gradmill_server.engine.errors import Cancelled, EngineError
+from gradmill_server.serving import logs
+from gradmill_server.serving.admission import Admission
+from gradmill_server.serving.call import CallContext
+from gradmill_server.serving.status import RpcFailure, status_of
+from gradmill_server.serving.telemetry import Telemetry
+
+
+class Answering:
+    """Runs the work of calls within bounds, and turns every failure into a status."""
+
+    def __init__(self, admission: Admission, telemetry: Telemetry) -> None:
+        """Use these bounds."""
+        self.admission = admission
+        self._telemetry = telemetry
+
+    async def answer(
+        self, method: str, request_bytes: int, context: CallContext, work: Callable[[], Awaitable[bytes]]
+    ) -> bytes:
+        """Return what work returns.
+
+        Args:
+            method: the method's name; one of a closed set.
+            request_bytes: the size of the request.
+            context: the call; marked as cancelled once it is over, so that nothing more is done for it.
+            work: what answers it.
+
+        Raises:
+            RpcFailure: with the status that the caller is to get.
+            asyncio.CancelledError: when the awaiting task was cancelled.
+        """
+        started = time.monotonic()
+        code = "OK"
+        try:
+            return await self._bounded(request_bytes, context, work)
+        except asyncio.CancelledError:
+            code = Cancelled.status
+            raise
+        except Exception as error:  # noqa: BLE001  every failure becomes a status here
+            failure = self.failure(method, error, context)
+            code = failure.code_name
+            raise failure from None
+        finally:
+            context.cancelled = True
+            self._telemetry.call_finished(method, code, time.monotonic() - started)
+
+    async def _bounded(self, request_bytes: int, context: CallContext, work: Callable[[], Awaitable[bytes]]) -> bytes:
+        with self.admission.call(request_bytes):
+            context.checkpoint()
+            remaining = context.remaining_seconds
+            try:
+                async with asyncio.timeout(None if math.isinf(remaining) else remaining) as timeout:
+                    return await work()
+            except TimeoutError:
+                if timeout.expired():
+                    raise context.too_late() from None
+                raise
+
+    def failure(self, method: str, error: BaseException, context: CallContext) -> RpcFailure:
+        """Return the failure that a caller is to get for an error, and count and log it."""
+        if isinstance(error, EngineError):
+            self._telemetry.call_refused(error.default_reason)
+            logs.record(
+                logging.DEBUG,
+                "refused",
+                method=method,
+                code=error.status,
+                reason=error.reason,
+                message=error.message,
+                peer=context.peer,
+            )
+        return RpcFailure(status_of(error))

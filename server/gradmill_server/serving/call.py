@@ -1,0 +1,80 @@
+"""What a call is to the handler, besides its bytes: how long it may take, and whether anyone still waits for it."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from gradmill_server.engine.errors import Cancelled, DeadlineExceeded
+
+
+class CallContext:
+    """One call, seen from both sides: the event loop sets `cancelled`, the worker that computes for it reads it.
+
+    Attributes:
+        deadline: when the answer is too late, in seconds of `time.monotonic`; infinite for never.
+        ceiling_seconds: the time the server allowed, when that and not the caller's wish set the deadline.
+        cancelled: whether nobody waits for the answer any more. Set once, never cleared.
+        peer: who calls, as text for the log.
+    """
+
+    __slots__ = ("cancelled", "ceiling_seconds", "deadline", "peer")
+
+    def __init__(self, *, deadline: float = math.inf, ceiling_seconds: float | None = None, peer: str = "") -> None:
+        """Start a call that is wanted."""
+        self.deadline = deadline
+        self.ceiling_seconds = ceiling_seconds
+        self.cancelled = False
+        self.peer = peer
+
+    @classmethod
+    def arriving(
+        cls, time_remaining: float | None, *, default_seconds: float, maximum_seconds: float, peer: str = ""
+    ) -> CallContext:
+        """Start a call that arrives now.
+
+        Args:
+            time_remaining: seconds until the caller's deadline; None when the caller set none.
+            default_seconds: seconds allowed when the caller set none.
+            maximum_seconds: seconds allowed at most.
+            peer: who calls.
+        """
+        wished = default_seconds if time_remaining is None else time_remaining
+        allowed = min(wished, maximum_seconds)
+        ceiling = allowed if time_remaining is None or allowed < time_remaining else None
+        return cls(deadline=time.monotonic() + allowed, ceiling_seconds=ceiling, peer=peer)
+
+    def part(self, maximum_seconds: float) -> CallContext:
+        """Start one message's part of a longer call: no later than the whole, and no longer than the seconds given."""
+        ceiling = time.monotonic() + maximum_seconds
+        if ceiling < self.deadline:
+            return CallContext(deadline=ceiling, ceiling_seconds=maximum_seconds, peer=self.peer)
+        return CallContext(deadline=self.deadline, ceiling_seconds=self.ceiling_seconds, peer=self.peer)
+
+    @property
+    def remaining_seconds(self) -> float:
+        """Seconds until the deadline; negative once it has passed."""
+        return self.deadline - time.monotonic()
+
+    def checkpoint(self) -> None:
+        """Return while the answer is still wanted.
+
+        Raises:
+            Cancelled: when nobody waits for it.
+            DeadlineExceeded: when it would be too late.
+        """
+        if self.cancelled:
+            message = "the caller has gone"
+            raise Cancelled(message)
+        if time.monotonic() >= self.deadline:
+            raise self.too_late()
+
+    def too_late(self) -> DeadlineExceeded:
+        """Build the error of a call whose deadline passed, saying whose deadline it was."""
+        if self.ceiling_seconds is None:
+            return DeadlineExceeded("the caller's deadline passed before the answer was ready")
+        return DeadlineExceeded(
+            f"the server's ceiling of {self.ceiling_seconds:g} seconds passed before the answer was ready;"
+            " knobs: default_deadline_seconds, maximum_deadline_seconds",
+            metadata={"limit": f"{self.ceiling_seconds:g}", "knob": "maximum_deadline_seconds"},
+        )

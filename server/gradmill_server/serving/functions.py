@@ -1,0 +1,103 @@
+"""The functions that callers sent, kept by their content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gradmill_server.engine.canonical import DIGEST_BYTES, canonicalize, digest
+from gradmill_server.engine.ir import Graph, size
+from gradmill_server.engine.limits import Limits
+from gradmill_server.serving.cache import ByteBoundedCache, Shelf
+from gradmill_server.serving.errors import DigestUnknown
+from gradmill_server.serving.pool import Completed, WorkerPool
+from gradmill_server.serving.single_flight import SingleFlight
+from gradmill_server.serving.telemetry import Outcome, Telemetry
+from gradmill_server.serving.wire.functions import DigestReference, FunctionReference, InlineFunction
+
+_NODE_BYTES = 400
+"""About what a node occupies: a tuple of its parts, the tuple of its arguments, and numbers that no other shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFunction:
+    """A function in canonical form, and its digest."""
+
+    digest: bytes
+    graph: Graph
+
+    @property
+    def byte_size(self) -> int:
+        """About how many bytes it occupies."""
+        graph = self.graph
+        constants = sum(8 * size(node.shape) for node in graph.nodes if node.is_constant)
+        names = sum(len(text) for text in graph.labels.values())
+        return _NODE_BYTES * (len(graph.nodes) + len(graph.inputs) + len(graph.outputs)) + constants + names
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A function that was found or made, and the seconds that took a worker: waiting for it and using it."""
+
+    function: StoredFunction
+    queue_seconds: float = 0.0
+    work_seconds: float = 0.0
+
+
+class FunctionStore:
+    """Finds functions by digest, and takes in those that come in full. Used from the event loop only."""
+
+    def __init__(self, cache: ByteBoundedCache, pool: WorkerPool, limits: Limits, telemetry: Telemetry) -> None:
+        """Keep functions in a part of the cache."""
+        self._functions: Shelf[StoredFunction] = Shelf(cache, "function")
+        self._digests: Shelf[bytes] = Shelf(cache, "source")
+        self._flights: SingleFlight[Completed[StoredFunction]] = SingleFlight()
+        self._pool = pool
+        self._limits = limits
+        self._telemetry = telemetry
+
+    async def find(self, reference: FunctionReference) -> Lookup:
+        """Return a function: by its digest, or by its text or graph, which is checked on first sight.
+
+        Raises:
+            DigestUnknown: when only the digest came, and the function is not here.
+            EngineError: what is wrong with a function that came in full.
+        """
+        if isinstance(reference, DigestReference):
+            return self._by_digest(reference.digest)
+        known = self._digests.get(reference.source_key)
+        function = None if known is None else self._functions.get(known)
+        if function is not None:
+            self._telemetry.looked_up("function", Outcome.HIT)
+            return Lookup(function)
+        completed, joined = await self._flights.run(
+            reference.source_key, lambda still_wanted: self._take_in(reference, still_wanted)
+        )
+        self._telemetry.looked_up("function", Outcome.SHARED if joined else Outcome.MISS)
+        return Lookup(completed.value, completed.queue_seconds, completed.work_seconds)
+
+    def _by_digest(self, wanted: bytes) -> Lookup:
+        function = self._functions.get(wanted)
+        if function is None:
+            self._telemetry.looked_up("function", Outcome.MISS)
+            message = f"function.digest: {wanted.hex()} is not on this server; send the function inline, once"
+            raise DigestUnknown(message, metadata={"field": "function.digest", "digest": wanted.hex()})
+        self._telemetry.looked_up("function", Outcome.HIT)
+        return Lookup(function)
+
+    async def _take_in(self, reference: InlineFunction, still_wanted: Callable[[], bool]) -> Completed[StoredFunction]:
+        completed = await self._pool.run(lambda: stored(reference.read(self._limits)), still_wanted=still_wanted)
+        function = completed.value
+        self._functions.put(function.digest, function, function.byte_size)
+        self._digests.put(reference.source_key, function.digest, DIGEST_BYTES)
+        return completed
+
+    async def close(self) -> None:
+        """Stop taking in."""
+        await self._flights.close()
+
+
+def stored(graph: Graph) -> StoredFunction:
+    """Return a graph in canonical form with its digest. Slow for a large one."""
+    canonical = canonicalize(graph)
+    return StoredFunction(digest(canonical), canonical)

@@ -1,0 +1,201 @@
+"""The service without its transport: bytes and a call in, bytes out, or an `RpcFailure` that carries a status."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from contextlib import aclosing
+from functools import cached_property, partial
+
+from gradmill_server.engine.errors import EngineError, UnsupportedWish, quote
+from gradmill_server.engine.explain import explain
+from gradmill_server.engine.ir import Graph
+from gradmill_server.engine.program import Options
+from gradmill_server.serving.admission import Admission, AdmissionLimits
+from gradmill_server.serving.answering import Answering
+from gradmill_server.serving.cache import ByteBoundedCache
+from gradmill_server.serving.call import CallContext
+from gradmill_server.serving.evaluation import Evaluator
+from gradmill_server.serving.functions import FunctionStore, StoredFunction, stored
+from gradmill_server.serving.pool import WorkerPool
+from gradmill_server.serving.programs import ProgramStore
+from gradmill_server.serving.reading import Reader
+from gradmill_server.serving.settings import Settings
+from gradmill_server.serving.status import RpcFailure, status_of
+from gradmill_server.serving.streams import METHOD as STREAM_METHOD
+from gradmill_server.serving.streams import EvaluateStream, StreamParts
+from gradmill_server.serving.telemetry import SILENT, Telemetry
+from gradmill_server.serving.wire import requests, responses
+from gradmill_server.serving.wire.functions import DigestReference
+
+UNARY_METHODS = ("Evaluate", "RegisterFunction", "Explain", "ListOperations")
+
+
+class Handler:
+    """Answers calls. Made and used on one event loop.
+
+    Attributes:
+        settings: how it was set up.
+        cache: what is kept between calls.
+        pool: the threads that compile and compute.
+        admission: what is being answered.
+    """
+
+    def __init__(self, settings: Settings, telemetry: Telemetry = SILENT) -> None:
+        """Start the workers; needs a running event loop. `close` ends them."""
+        self.settings = settings
+        self.cache = ByteBoundedCache(settings.cache_bytes)
+        self.pool = WorkerPool(workers=settings.workers or processors(), queue_length=settings.queue_length)
+        self.admission = Admission(
+            AdmissionLimits(
+                calls=settings.maximum_calls_in_flight,
+                request_bytes=settings.maximum_bytes_in_flight,
+                streams=settings.maximum_streams,
+            )
+        )
+        self._answering = Answering(self.admission, telemetry)
+        self._reader = Reader(self.pool)
+        self._functions = FunctionStore(self.cache, self.pool, settings.limits, telemetry)
+        self._programs = ProgramStore(self.cache, self.pool, settings.limits, telemetry)
+        self._evaluator = Evaluator(self._functions, self._programs, self.pool, settings.limits, telemetry)
+        self._draining = asyncio.Event()
+        self._unary: dict[str, Callable[[bytes, CallContext], Awaitable[bytes]]] = {
+            "Evaluate": self._evaluate,
+            "RegisterFunction": self._register_function,
+            "Explain": self._explain,
+            "ListOperations": self._list_operations,
+        }
+
+    def context(self, time_remaining: float | None, peer: str = "") -> CallContext:
+        """Return the context of a call that arrives now.
+
+        Args:
+            time_remaining: seconds until the caller's deadline; None when there is none.
+            peer: who calls, for the log.
+        """
+        return CallContext.arriving(
+            time_remaining,
+            default_seconds=self.settings.default_deadline_seconds,
+            maximum_seconds=self.settings.maximum_deadline_seconds,
+            peer=peer,
+        )
+
+    async def call(self, method: str, body: bytes, context: CallContext) -> bytes:
+        """Return the answer to a unary call, as the bytes of the method's response message.
+
+        Args:
+            method: the method's name, such as "Evaluate".
+            body: the bytes of the method's request message.
+            context: the call.
+
+        Raises:
+            RpcFailure: with the status that the caller is to get.
+            asyncio.CancelledError: when the awaiting task was cancelled; what runs for the call stops soon.
+        """
+        operation = self._unary.get(method)
+        if operation is None:
+            message = f"there is no method {quote(method)}; there are {', '.join(UNARY_METHODS)}"
+            raise RpcFailure(status_of(UnsupportedWish(message, reason="METHOD_UNKNOWN")))
+        return await self._answering.answer(method, len(body), context, partial(operation, body, context))
+
+    async def evaluate(self, body: bytes, context: CallContext) -> bytes:
+        """Answer Evaluate. Raises like `call`."""
+        return await self.call("Evaluate", body, context)
+
+    async def register_function(self, body: bytes, context: CallContext) -> bytes:
+        """Answer RegisterFunction. All its wishes together are compiled as one program. Raises like `call`."""
+        return await self.call("RegisterFunction", body, context)
+
+    async def explain(self, body: bytes, context: CallContext) -> bytes:
+        """Answer Explain. A function that comes inline keeps the labels people gave. Raises like `call`."""
+        return await self.call("Explain", body, context)
+
+    async def list_operations(self, body: bytes, context: CallContext) -> bytes:
+        """Answer ListOperations. Raises like `call`."""
+        return await self.call("ListOperations", body, context)
+
+    async def evaluate_stream(self, bodies: AsyncIterable[bytes], context: CallContext) -> AsyncGenerator[bytes, None]:
+        """Answer EvaluateStream: one answer for each message, in their order.
+
+        Args:
+            bodies: the bytes of each `EvaluateStreamRequest`.
+            context: the call; its deadline is that of the whole stream.
+
+        Yields:
+            The bytes of each `EvaluateStreamResponse`.
+
+        Raises:
+            RpcFailure: with the status that ends the stream; what is wrong with one message does not end it.
+        """
+        parts = StreamParts(self.settings, self._answering, self._evaluator, self._reader, self._draining)
+        try:
+            with self.admission.stream():
+                async with aclosing(EvaluateStream(parts, context).answers(bodies)) as answers:
+                    async for answer in answers:
+                        yield answer
+        except EngineError as error:
+            raise self._answering.failure(STREAM_METHOD, error, context) from None
+
+    async def _evaluate(self, body: bytes, context: CallContext) -> bytes:
+        parse = partial(requests.read_evaluate, maximum_wants=self.settings.maximum_wants)
+        function, call = await self._reader.read(body, parse)
+        return await self._evaluator.evaluate(call, function, context)
+
+    async def _register_function(self, body: bytes, context: CallContext) -> bytes:
+        parse = partial(requests.read_register, maximum_wants=self.settings.maximum_wants)
+        call = await self._reader.read(body, parse)
+        function = (await self._functions.find(call.function)).function
+        context.checkpoint()
+        if call.wants:
+            await self._programs.find(function, call.wants, Options())
+        return await self._worked(lambda: responses.write_register(function.digest, function.graph))
+
+    async def _explain(self, body: bytes, context: CallContext) -> bytes:
+        call = await self._reader.read(body, requests.read_explain)
+        reference = call.function
+        if isinstance(reference, DigestReference):
+            known = (await self._functions.find(reference)).function
+            return await self._worked(lambda: self._explanation(call, known, known.graph, context))
+
+        def work() -> bytes:
+            graph = reference.read(self.settings.limits)
+            context.checkpoint()
+            return self._explanation(call, stored(graph), graph, context)
+
+        return await self._worked(work)
+
+    def _explanation(
+        self, call: requests.ExplainCall, function: StoredFunction, graph: Graph, context: CallContext
+    ) -> bytes:
+        points = call.points.bind(graph.inputs, self.settings.limits)
+        context.checkpoint()
+        return responses.write_explanation(function.digest, explain(graph, points, call.output))
+
+    async def _list_operations(self, body: bytes, _: CallContext) -> bytes:
+        requests.read_list_operations(body)
+        return self._operations
+
+    @cached_property
+    def _operations(self) -> bytes:
+        return responses.write_operations()
+
+    async def _worked(self, work: Callable[[], bytes]) -> bytes:
+        return (await self.pool.run(work)).value
+
+    def begin_draining(self) -> None:
+        """Refuse all new calls from now on, and end streams once the messages that came are answered."""
+        self.admission.close()
+        self._draining.set()
+
+    async def close(self) -> None:
+        """End the workers; what waits is refused."""
+        self.begin_draining()
+        self.pool.close()
+        await self._functions.close()
+        await self._programs.close()
+
+
+def processors() -> int:
+    """Return the number of processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

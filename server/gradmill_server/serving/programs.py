@@ -1,0 +1,139 @@
+"""Compiled programs, kept by function, wishes and options; each is compiled once, however many callers ask."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from gradmill_server.engine.limits import Limits
+from gradmill_server.engine.program import Options, Program, compile_program
+from gradmill_server.engine.wants import Want, resolve_want
+from gradmill_server.serving.cache import ByteBoundedCache, Shelf
+from gradmill_server.serving.functions import StoredFunction
+from gradmill_server.serving.pool import Completed, WorkerPool
+from gradmill_server.serving.single_flight import SingleFlight
+from gradmill_server.serving.telemetry import Outcome, Stage, Telemetry
+from gradmill_server.serving.wire.requests import WantDraft
+
+_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramLookup:
+    """A program that was found or compiled, what the cache held, and the seconds that took."""
+
+    program: Program
+    outcome: Outcome
+    queue_seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """Wishes as the function has them, and the key of their program."""
+
+    wants: tuple[Want, ...]
+    key: bytes
+
+
+class ProgramStore:
+    """Finds programs, and compiles those that are not here. Used from the event loop only.
+
+    The wishes of a call may be written in several ways, such as all inputs by name or by leaving them out. The key of
+    a program is made of the wishes in full; the way they were written is kept as another name for that key.
+    """
+
+    def __init__(self, cache: ByteBoundedCache, pool: WorkerPool, limits: Limits, telemetry: Telemetry) -> None:
+        """Keep programs in a part of the cache."""
+        self._programs: Shelf[Program] = Shelf(cache, "program")
+        self._keys: Shelf[bytes] = Shelf(cache, "wishes")
+        self._resolving: SingleFlight[Completed[_Resolved]] = SingleFlight()
+        self._compiling: SingleFlight[Completed[Program]] = SingleFlight()
+        self._pool = pool
+        self._limits = limits
+        self._telemetry = telemetry
+
+    async def find(self, function: StoredFunction, drafts: Sequence[WantDraft], options: Options) -> ProgramLookup:
+        """Return the program for a function, wishes and options.
+
+        Raises:
+            InvalidWant: for a wish that does not fit the function.
+            LimitExceeded: when the program would be too large.
+        """
+        written = _key(function.digest, drafts, options)
+        known = self._keys.get(written)
+        program = None if known is None else self._programs.get(known)
+        if program is not None:
+            self._telemetry.looked_up("program", Outcome.HIT)
+            return ProgramLookup(program, Outcome.HIT)
+        resolving, _ = await self._resolving.run(
+            written,
+            lambda still_wanted: self._pool.run(lambda: _resolve(function, drafts, options), still_wanted=still_wanted),
+        )
+        resolved = resolving.value
+        self._keys.put(written, resolved.key, _KEY_BYTES)
+        found = await self._find_resolved(function, resolved, options)
+        return ProgramLookup(
+            found.program,
+            found.outcome,
+            resolving.queue_seconds + found.queue_seconds,
+            resolving.work_seconds + found.compile_seconds,
+        )
+
+    async def _find_resolved(self, function: StoredFunction, resolved: _Resolved, options: Options) -> ProgramLookup:
+        program = self._programs.get(resolved.key)
+        if program is not None:
+            self._telemetry.looked_up("program", Outcome.HIT)
+            return ProgramLookup(program, Outcome.HIT)
+        completed, joined = await self._compiling.run(
+            resolved.key, lambda still_wanted: self._compile(function, resolved, options, still_wanted)
+        )
+        outcome = Outcome.SHARED if joined else Outcome.MISS
+        self._telemetry.looked_up("program", outcome)
+        return ProgramLookup(completed.value, outcome, completed.queue_seconds, completed.work_seconds)
+
+    async def _compile(
+        self, function: StoredFunction, resolved: _Resolved, options: Options, still_wanted: Callable[[], bool]
+    ) -> Completed[Program]:
+        completed = await self._pool.run(
+            lambda: compile_program(function.graph, resolved.wants, options, self._limits), still_wanted=still_wanted
+        )
+        self._telemetry.program_compiled()
+        self._telemetry.stage_finished(Stage.COMPILE, completed.work_seconds)
+        self._programs.put(resolved.key, completed.value, completed.value.byte_size)
+        return completed
+
+    async def close(self) -> None:
+        """Stop compiling."""
+        await self._resolving.close()
+        await self._compiling.close()
+
+
+def _resolve(function: StoredFunction, drafts: Sequence[WantDraft], options: Options) -> _Resolved:
+    wants = tuple(
+        resolve_want(function.graph, draft.kind, draft.outputs, draft.with_respect_to, field=f"wants[{position}]")
+        for position, draft in enumerate(drafts)
+    )
+    return _Resolved(wants, _key(function.digest, wants, options))
+
+
+def _key(digest: bytes, wants: Sequence[Want | WantDraft], options: Options) -> bytes:
+    """Return the SHA-256 of the parts, each with its length before it, so that no two requests share a key."""
+    state = hashlib.sha256(digest)
+    for part in _parts(wants, options):
+        encoded = part.encode()
+        state.update(len(encoded).to_bytes(8, "little"))
+        state.update(encoded)
+    return state.digest()
+
+
+def _parts(wants: Sequence[Want | WantDraft], options: Options) -> Iterator[str]:
+    yield "parity" if options.parity else "stable"
+    yield str(len(options.disabled_stable_forms))
+    yield from sorted(options.disabled_stable_forms)
+    for want in wants:
+        yield want.kind
+        for names in (want.outputs, want.with_respect_to):
+            yield str(len(names))
+            yield from names

@@ -1,0 +1,217 @@
+"""The gRPC transport: raw bytes between grpcio and the handler, with health checks and reflection beside it.
+
+No other module of the server knows grpcio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from gradmill_server.serving.call import CallContext
+from gradmill_server.serving.handler import UNARY_METHODS, Handler
+from gradmill_server.serving.settings import Settings
+from gradmill_server.serving.status import RpcFailure
+from gradmill_server.serving.streams import METHOD as STREAM_METHOD
+
+SERVICE_NAME = "gradmill.v1.GradientService"
+GRPC_VERSION: str = grpc.__version__
+
+_STATUS_METADATA = "grpc-status-details-bin"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+_PING_INTERVAL_MILLISECONDS = 9_000
+"""Callers may ping every 10 seconds, with a second to spare for late and early ones."""
+
+_STREAMS_PER_CONNECTION = 1_000
+"""No admission control: a grpcio client does not wait for a free stream, it fails. Admission is the handler's."""
+
+_HANDSHAKE_MILLISECONDS = 10_000
+
+
+_UnaryBehaviour = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
+_StreamBehaviour = Callable[[AsyncIterator[bytes], "grpc.aio.ServicerContext[bytes, bytes]"], AsyncIterator[bytes]]
+
+
+class ListenError(Exception):
+    """An address that cannot be listened on; the message says which and why, on one line."""
+
+
+class HealthReport(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # its stub is Any
+    """`grpc.health.v1`, answered on the event loop, so also while every worker is busy.
+
+    Of our own because a watcher must end when the server drains, and because the servicer of grpcio-health-checking
+    forgets all watchers of a service as soon as one of them leaves.
+    """
+
+    def __init__(self, services: tuple[str, ...]) -> None:
+        """Start with all services not serving; the empty name is the server as a whole."""
+        self._services = frozenset({"", *services})
+        self._serving = False
+        self._drained = False
+        self._changed = asyncio.Event()
+
+    def report(self, *, serving: bool) -> None:
+        """Tell all watchers whether the services are there."""
+        self._serving = serving
+        self._announce()
+
+    def drain(self) -> None:
+        """Tell all watchers that the services are not there, and let them go."""
+        self._drained = True
+        self.report(serving=False)
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _status(self, service: str) -> health_pb2.HealthCheckResponse.ServingStatus:
+        if service not in self._services:
+            return health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        return health_pb2.HealthCheckResponse.SERVING if self._serving else health_pb2.HealthCheckResponse.NOT_SERVING
+
+    async def Check(  # noqa: N802  gRPC's name
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> health_pb2.HealthCheckResponse:
+        """Answer with a service's state; NOT_FOUND for a service that is not known."""
+        if request.service not in self._services:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "this server has no such service")
+        return health_pb2.HealthCheckResponse(status=self._status(request.service))
+
+    async def Watch(  # noqa: N802  gRPC's name
+        self, request: health_pb2.HealthCheckRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        """Yield a service's state now and at each change, until the server drains."""
+        told: health_pb2.HealthCheckResponse.ServingStatus | None = None
+        while True:
+            changed = self._changed
+            if (status := self._status(request.service)) != told:
+                told = status
+                yield health_pb2.HealthCheckResponse(status=status)
+            if self._drained:
+                return
+            await changed.wait()
+
+
+def _gradient_methods(handler: Handler) -> grpc.GenericRpcHandler:
+    """Return the methods of the service, without serializers: bytes in, bytes out."""
+    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        name: grpc.unary_unary_rpc_method_handler(_unary(handler, name)) for name in UNARY_METHODS
+    }
+    methods[STREAM_METHOD] = grpc.stream_stream_rpc_method_handler(_stream(handler))
+    return grpc.method_handlers_generic_handler(SERVICE_NAME, methods)
+
+
+def _unary(handler: Handler, name: str) -> _UnaryBehaviour:
+    async def answer(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        try:
+            return await handler.call(name, body, handler.context(context.time_remaining(), context.peer()))
+        except RpcFailure as failure:
+            await _abort(context, failure)
+
+    return answer
+
+
+def _stream(handler: Handler) -> _StreamBehaviour:
+    async def answers(
+        bodies: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> AsyncIterator[bytes]:
+        # A stream may stay open for as long as its caller likes; each message in it has the server's ceiling.
+        call = CallContext.arriving(
+            context.time_remaining(), default_seconds=math.inf, maximum_seconds=math.inf, peer=context.peer()
+        )
+        try:
+            async with aclosing(handler.evaluate_stream(bodies, call)) as answers_of_handler:
+                async for answer in answers_of_handler:
+                    yield answer
+        except RpcFailure as failure:
+            await _abort(context, failure)
+
+    return answers
+
+
+async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], failure: RpcFailure) -> NoReturn:
+    status = failure.status
+    details = ((_STATUS_METADATA, status.SerializeToString()),)
+    await context.abort(_CODES[status.code], status.message, details)
+
+
+class GrpcFront:
+    """A gRPC server before a handler.
+
+    Attributes:
+        address: the address it listens on, with the port chosen; empty before `start`.
+    """
+
+    def __init__(self, handler: Handler, settings: Settings) -> None:
+        """Set up the server; needs a running event loop."""
+        self.address = ""
+        self._settings = settings
+        self._health = HealthReport((SERVICE_NAME,))
+        self._server = grpc.aio.server(options=_options(settings))
+        self._server.add_generic_rpc_handlers((_gradient_methods(handler),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def start(self) -> None:
+        """Listen and answer; health says NOT_SERVING until `report_ready`. Raises ListenError."""
+        host, port = self._settings.host, self._settings.port
+        shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
+        _check_free(host.strip("[]"), port)
+        try:
+            chosen = self._server.add_insecure_port(f"{shown}:{port}")
+        except RuntimeError as error:
+            message = f"cannot listen on {shown}:{port}"
+            raise ListenError(message) from error
+        await self._server.start()
+        self.address = f"{shown}:{chosen}"
+
+    def report_ready(self) -> None:
+        """Let health say SERVING."""
+        self._health.report(serving=True)
+
+    def report_draining(self) -> None:
+        """Let health say NOT_SERVING from now on, and end the streams that watch it."""
+        self._health.drain()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no new calls, let those in flight end for so long, then cancel them."""
+        await self._server.stop(grace_seconds)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise ListenError for an address that is taken or not ours, in plain words; grpcio's own say less."""
+    if port == 0:
+        return
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        message = f"cannot listen on {host}:{port}: {error.strerror or error}"
+        raise ListenError(message) from error
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        # Two servers on one port would share its calls by chance instead of the second one failing.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.maximum_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MILLISECONDS),
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MILLISECONDS),
+    ]

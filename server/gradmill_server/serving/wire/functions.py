@@ -1,0 +1,165 @@
+"""Functions on the wire: a digest, a graph, or a formula."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gradmill.v1 import gradient_service_pb2 as service_pb2
+from gradmill.v1 import graph_pb2
+
+from gradmill_server.engine.canonical import DIGEST_BYTES
+from gradmill_server.engine.check import (
+    DraftConstant,
+    DraftInput,
+    DraftNode,
+    DraftOutput,
+    GraphDraft,
+    check,
+    check_inputs,
+)
+from gradmill_server.engine.errors import InvalidGraph, quote
+from gradmill_server.engine.formula import parse_formula
+from gradmill_server.engine.ir import Graph, Parameters, ParameterValue
+from gradmill_server.engine.limits import Limits
+from gradmill_server.serving.errors import RequestMalformed
+from gradmill_server.serving.wire.arrays import check_element_type, read_elements
+
+
+@dataclass(frozen=True, slots=True)
+class DigestReference:
+    """A function named by its digest: 32 bytes."""
+
+    digest: bytes
+
+
+class InlineFunction(Protocol):
+    """A function that came in full, not looked at yet."""
+
+    @property
+    def source_key(self) -> bytes:
+        """SHA-256 of the function as it was sent: equal only for what means the same."""
+
+    def read(self, limits: Limits) -> Graph:
+        """Return the graph it means, as sent: with the labels people gave, before canonical form.
+
+        Slow for a large one. Raises InvalidGraph, InvalidFormula, LimitExceeded or UnsupportedWish.
+        """
+
+
+FunctionReference = DigestReference | InlineFunction
+
+
+def read_function(message: service_pb2.Function, field: str = "function") -> FunctionReference:
+    """Return the function that a message names or carries.
+
+    Raises:
+        RequestMalformed: when it does neither, or the digest has another length.
+    """
+    match message.WhichOneof("function"):
+        case "digest":
+            if len(message.digest) != DIGEST_BYTES:
+                description = f"a digest has {DIGEST_BYTES} bytes, this one has {len(message.digest)}"
+                raise RequestMalformed.at(
+                    field=f"{field}.digest",
+                    reason="DIGEST_INVALID",
+                    description=description,
+                    value=str(len(message.digest)),
+                )
+            return DigestReference(message.digest)
+        case "graph":
+            return _InlineGraph(message.graph, f"{field}.graph", _source_key(b"graph", message.graph))
+        case "formula":
+            return _InlineFormula(message.formula, f"{field}.formula", _source_key(b"formula", message.formula))
+        case _:
+            description = "no function; give its digest, a graph or a formula"
+            raise RequestMalformed.at(field=field, reason="FUNCTION_MISSING", description=description)
+
+
+def _source_key(kind: bytes, message: graph_pb2.Graph | graph_pb2.Formula) -> bytes:
+    return hashlib.sha256(kind + b"\0" + message.SerializeToString(deterministic=True)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _InlineGraph:
+    message: graph_pb2.Graph
+    field: str
+    source_key: bytes
+
+    def read(self, limits: Limits) -> Graph:
+        return check(_draft(self.message, self.field), limits, field=self.field)
+
+
+@dataclass(frozen=True, slots=True)
+class _InlineFormula:
+    message: graph_pb2.Formula
+    field: str
+    source_key: bytes
+
+    def read(self, limits: Limits) -> Graph:
+        declared = _draft_inputs(self.message.inputs, f"{self.field}.inputs")
+        inputs = check_inputs(declared, limits, field=self.field) if declared else None
+        return parse_formula(self.message.text, inputs, limits)
+
+
+def _draft(message: graph_pb2.Graph, field: str) -> GraphDraft:
+    return GraphDraft(
+        inputs=_draft_inputs(message.inputs, f"{field}.inputs"),
+        constants=[
+            _draft_constant(constant, f"{field}.constants[{position}]")
+            for position, constant in enumerate(message.constants)
+        ],
+        operation_names=list(message.operation_names),
+        nodes=[
+            DraftNode(
+                node.operation,
+                tuple(node.arguments),
+                _parameters(node, f"{field}.nodes[{position}]") if node.parameters else (),
+                node.name,
+            )
+            for position, node in enumerate(message.nodes)
+        ],
+        outputs=[DraftOutput(output.name, output.value) for output in message.outputs],
+    )
+
+
+def _draft_inputs(messages: Iterable[graph_pb2.Input], field: str) -> list[DraftInput]:
+    drafts = []
+    for position, message in enumerate(messages):
+        check_element_type(message.element_type, f"{field}[{position}].element_type")
+        drafts.append(DraftInput(message.name, tuple(message.shape)))
+    return drafts
+
+
+def _draft_constant(message: graph_pb2.Array, field: str) -> DraftConstant:
+    # The check of graphs compares the shape with the elements.
+    return DraftConstant(tuple(message.shape), read_elements(message, field, InvalidGraph.from_violations))
+
+
+def _parameters(node: graph_pb2.Node, field: str) -> Parameters:
+    parameters: list[tuple[str, ParameterValue]] = []
+    for position, parameter in enumerate(node.parameters):
+        value = _parameter_value(parameter)
+        if value is None:
+            description = f"parameter {quote(parameter.name)} has no value"
+            raise RequestMalformed.at(
+                field=f"{field}.parameters[{position}]", reason="PARAMETER_MISSING", description=description
+            )
+        parameters.append((parameter.name, value))
+    return tuple(parameters)
+
+
+def _parameter_value(parameter: graph_pb2.Parameter) -> ParameterValue | None:
+    match parameter.WhichOneof("value"):
+        case "integer":
+            return parameter.integer
+        case "number":
+            return parameter.number
+        case "text":
+            return parameter.text
+        case "integers":
+            return tuple(parameter.integers.values)
+        case _:
+            return None

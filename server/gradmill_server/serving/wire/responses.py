@@ -1,0 +1,141 @@
+"""Answers: from what the handler found to bytes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf import duration_pb2
+from google.rpc import status_pb2
+from gradmill.v1 import gradient_service_pb2 as service_pb2
+from gradmill.v1 import graph_pb2
+
+from gradmill_server.engine.explain import ExplainedNode, Explanation
+from gradmill_server.engine.ir import Graph
+from gradmill_server.engine.ops import TABLE
+from gradmill_server.engine.program import ResultArray
+from gradmill_server.engine.wants import Kind
+from gradmill_server.serving.telemetry import Outcome, Stage
+from gradmill_server.serving.wire.arrays import Encoding, write_array
+
+_DERIVATIVE_OF = {Kind.VALUE: service_pb2.DERIVATIVE_VALUE, Kind.GRADIENT: service_pb2.DERIVATIVE_GRADIENT}
+_OUTCOME_OF = {
+    Outcome.HIT: service_pb2.CACHE_OUTCOME_HIT,
+    Outcome.MISS: service_pb2.CACHE_OUTCOME_MISS,
+    Outcome.SHARED: service_pb2.CACHE_OUTCOME_SHARED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateAnswer:
+    """What there is to say about an evaluation.
+
+    Attributes:
+        digest: that of the function.
+        results: the results in order, reduced if that was wished.
+        point_flags: uint8 [points].
+        cache: what the cache of programs held.
+        stable_forms: names of the stable forms applied.
+        seconds: the time that each stage took so far; what writing takes is added to that of encoding.
+    """
+
+    digest: bytes
+    results: list[ResultArray]
+    point_flags: npt.NDArray[np.uint8]
+    cache: Outcome
+    stable_forms: tuple[str, ...]
+    seconds: Mapping[Stage, float]
+
+
+def write_evaluate(answer: EvaluateAnswer, encoding: Encoding) -> tuple[bytes, float]:
+    """Return an answer's bytes, and the seconds that reading and writing arrays took in all."""
+    started = time.monotonic()
+    message = service_pb2.EvaluateResponse(
+        digest=answer.digest, cache=_OUTCOME_OF[answer.cache], stable_forms=answer.stable_forms
+    )
+    for result in answer.results:
+        entry = message.results.add(
+            derivative=_DERIVATIVE_OF[result.kind], output=result.output, with_respect_to=result.with_respect_to
+        )
+        write_array(entry.array, result.array, encoding)
+    if answer.point_flags.any():
+        message.point_flags = answer.point_flags.tobytes()
+    encode_seconds = answer.seconds.get(Stage.ENCODE, 0.0) + time.monotonic() - started
+    _write_timings(message.timings, {**answer.seconds, Stage.ENCODE: encode_seconds})
+    return message.SerializeToString(), encode_seconds
+
+
+def _write_timings(message: service_pb2.Timings, seconds: Mapping[Stage, float]) -> None:
+    durations: dict[Stage, duration_pb2.Duration] = {
+        Stage.QUEUE: message.queue,
+        Stage.COMPILE: message.compile,
+        Stage.COMPUTE: message.compute,
+        Stage.ENCODE: message.encode,
+    }
+    for stage, duration in durations.items():
+        duration.FromNanoseconds(round(seconds.get(stage, 0.0) * 1e9))
+
+
+def write_stream_response(sequence: int, response: bytes) -> bytes:
+    """Return a stream's message around an answer's bytes, which are not parsed again.
+
+    `EvaluateStreamResponse` by hand: field 1, a varint; field 2, length-delimited.
+    """
+    head = b"\x08" + _varint(sequence) if sequence else b""
+    return b"".join((head, b"\x12", _varint(len(response)), response))
+
+
+def _varint(value: int) -> bytes:
+    septets = bytearray()
+    while value > 0x7F:  # noqa: PLR2004  the largest number of seven bits
+        septets.append(value & 0x7F | 0x80)
+        value >>= 7
+    septets.append(value)
+    return bytes(septets)
+
+
+def write_stream_error(sequence: int, status: status_pb2.Status) -> bytes:
+    """Return a stream's message about a message that failed."""
+    error = service_pb2.StreamError(code=status.code, message=status.message, status=status.SerializeToString())
+    return service_pb2.EvaluateStreamResponse(sequence=sequence, error=error).SerializeToString()
+
+
+def write_register(digest: bytes, canonical: Graph) -> bytes:
+    """Return the bytes that describe a function."""
+    message = service_pb2.RegisterFunctionResponse(digest=digest, value_count=len(canonical.nodes))
+    for entry in canonical.inputs:
+        message.inputs.add(name=entry.name, shape=entry.shape, element_type=graph_pb2.ELEMENT_TYPE_FLOAT64)
+    for output in canonical.outputs:
+        message.outputs.add(name=output.name, shape=canonical.nodes[output.node].shape)
+    return message.SerializeToString()
+
+
+def write_explanation(digest: bytes, explanation: Explanation) -> bytes:
+    """Return the bytes of an explanation; its arrays are plain numbers, for people read them."""
+    message = service_pb2.ExplainResponse(digest=digest, output=explanation.output)
+    for node in explanation.nodes:
+        _write_node(message.nodes.add(), node)
+    return message.SerializeToString()
+
+
+def _write_node(message: service_pb2.ExplainedNode, node: ExplainedNode) -> None:
+    message.label, message.operation, message.expression = node.label, node.operation, node.expression
+    write_array(message.value, node.value, Encoding.VALUES)
+    write_array(message.adjoint, node.adjoint, Encoding.VALUES)
+    for local in node.local_partials:
+        entry = message.local_partials.add(argument=local.argument)
+        write_array(entry.partial, local.partial, Encoding.VALUES)
+
+
+def write_operations() -> bytes:
+    """Return the bytes that list every operation callers may use, sorted by name."""
+    message = service_pb2.ListOperationsResponse()
+    for row in sorted(TABLE.values(), key=lambda entry: entry.name):
+        if not row.internal:
+            message.operations.add(
+                name=row.name, aliases=row.aliases, arity=row.arity, summary=row.summary, convention=row.convention
+            )
+    return message.SerializeToString()

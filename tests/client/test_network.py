@@ -1,0 +1,180 @@
+"""Clients of both kinds against real gRPC servers that answer with raw bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import gradmill as gm
+import grpc
+import numpy as np
+import pytest
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from gradmill.network import channel_options
+
+from tests.client.fakes import FakeService, RawAnswer, raw_handlers, unknown_digest
+from tests.client.test_statuses import detailed_status
+
+FAST = gm.RetryPolicy(maximum_attempts=3, initial_backoff_seconds=0.01, maximum_backoff_seconds=0.01)
+SMALL = gm.Batching(message_bytes=160)
+
+
+class Servers:
+    """Starts servers on free ports of this machine."""
+
+    def __init__(self) -> None:
+        """Start none yet."""
+        self._started: list[grpc.Server] = []
+
+    def start(self, answer: RawAnswer, port: int = 0) -> str:
+        """Start a server and return its address."""
+        server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+        server.add_generic_rpc_handlers((raw_handlers(answer),))
+        bound = server.add_insecure_port(f"127.0.0.1:{port}")
+        server.start()
+        self._started.append(server)
+        return f"127.0.0.1:{bound}"
+
+    def stop(self) -> None:
+        """Stop all that were started."""
+        for server in self._started:
+            server.stop(0).wait()
+        self._started.clear()
+
+
+@pytest.fixture
+def servers() -> Iterator[Servers]:
+    """Return what starts servers, and stop them afterwards."""
+    started = Servers()
+    yield started
+    started.stop()
+
+
+def fake_answers(fake: FakeService) -> RawAnswer:
+    """Return a fake service as a server's answers."""
+
+    def answer(method: str, body: bytes, context: grpc.ServicerContext) -> bytes:
+        try:
+            return fake.answer(method, body)
+        except gm.GradmillError as error:
+            context.abort(grpc.StatusCode[error.status], str(error))
+            raise
+
+    return answer
+
+
+def in_threads(target: str, use: Callable[[Any], Any], **options: Any) -> Any:  # noqa: ANN401 - any result
+    """Use a client for threads."""
+    with gm.connect(target, retries=FAST, batching=SMALL, **options) as client:
+        return use(client)
+
+
+def in_asyncio(target: str, use: Callable[[Any], Any], **options: Any) -> Any:  # noqa: ANN401 - any result
+    """Use a client for asyncio."""
+
+    async def run() -> Any:  # noqa: ANN401 - any result
+        async with gm.connect_async(target, retries=FAST, batching=SMALL, **options) as client:
+            return await use(client)
+
+    return asyncio.run(run())
+
+
+both = pytest.mark.parametrize("run", [in_threads, in_asyncio], ids=["threads", "asyncio"])
+
+
+@both
+def test_a_batch_travels_over_the_network(servers: Servers, run: Callable[..., Any]) -> None:
+    """A batch of many messages comes back in order from a real server."""
+    target = servers.start(fake_answers(FakeService()))
+    points = np.random.default_rng(2).normal(size=(101, 2))
+    result = run(target, lambda client: client.gradient("f", points))
+    assert np.array_equal(result.values, points @ [1.0, 10.0])
+
+
+@both
+def test_details_of_a_refusal_arrive(servers: Servers, run: Callable[..., Any]) -> None:
+    """What a server says about a mistake reaches the program, through gRPC's own trailer."""
+
+    def refuse(_method: str, _body: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_trailing_metadata((("grpc-status-details-bin", detailed_status()),))
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "short")
+        raise AssertionError
+
+    target = servers.start(refuse)
+    with pytest.raises(gm.InvalidRequestError, match="unknown operation") as caught:
+        run(target, lambda client: client.register("f"))
+    assert caught.value.metadata["node"] == "5"
+
+
+@both
+def test_nobody_there_is_said_with_the_address(run: Callable[..., Any]) -> None:
+    """A wrong address is reported within seconds, by name."""
+    with pytest.raises(gm.UnavailableError, match=r"no server answers at 127.0.0.1:9.*sent 3 times") as caught:
+        run("127.0.0.1:9", lambda client: client.register("f"))
+    assert "gradmill serve" in caught.value.advice
+
+
+@both
+def test_a_deadline_is_kept(servers: Servers, run: Callable[..., Any]) -> None:
+    """A server that takes too long is left when the time is over."""
+    release = threading.Event()
+
+    def wait(_method: str, _body: bytes, _context: grpc.ServicerContext) -> bytes:
+        release.wait(20)
+        return b""
+
+    target = servers.start(wait)
+    try:
+        with pytest.raises(gm.DeadlineExceededError):
+            run(target, lambda client: client.register("f", timeout=0.05))
+    finally:
+        release.set()
+
+
+@both
+def test_a_forgotten_digest_is_not_seen(servers: Servers, run: Callable[..., Any]) -> None:
+    """A server that forgets every function once is not noticed."""
+    fake = FakeService()
+
+    def use(client: Any) -> Any:  # noqa: ANN401 - a client of either kind
+        fake.failures = []
+        return client.value("f", [1, 2])
+
+    def answer(method: str, body: bytes, context: grpc.ServicerContext) -> bytes:
+        if method == "Evaluate" and not fake.rows and "Evaluate" not in fake.calls:
+            fake.failures = [unknown_digest()]
+        try:
+            return fake.answer(method, body)
+        except gm.NotFoundError:
+            status = status_pb2.Status(code=code_pb2.NOT_FOUND, message="unknown digest")
+            status.details.add().Pack(error_details_pb2.ErrorInfo(reason="DIGEST_UNKNOWN", domain="gradmill.dev"))
+            context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+            context.abort(grpc.StatusCode.NOT_FOUND, "unknown digest")
+            raise
+
+    assert run(servers.start(answer), use).values == 21.0
+    assert fake.forms == ["formula"]
+
+
+def test_a_restart_is_not_seen(servers: Servers) -> None:
+    """A server that is replaced by another at the same address is not noticed by a caller between two calls."""
+    target = servers.start(fake_answers(FakeService()))
+    with gm.connect(target) as client:
+        assert client.value("f", [1, 2]).values == 21.0
+        servers.stop()
+        second = FakeService()
+        second.has_function = True
+        servers.start(fake_answers(second), port=int(target.rpartition(":")[2]))
+        assert client.value("f", [1, 2]).values == 21.0
+    assert second.forms == ["digest"]
+
+
+def test_channels_spread_calls_and_leave_repetition_to_us() -> None:
+    """Calls go to all addresses in turn, and are never repeated twice over."""
+    options = dict(channel_options(-1))
+    assert "round_robin" in options["grpc.service_config"]
+    assert options["grpc.enable_retries"] == 0
+    assert options["grpc.max_receive_message_length"] == -1
