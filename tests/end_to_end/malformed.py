@@ -129,6 +129,10 @@ def _wrong_graphs() -> Iterator[Malformed]:
         yield wrong(f"an operation called {unknown[:12]!r}", graph, "OPERATION_UNKNOWN", "graph.operation_names[1]")
 
     graph = _seed_graph()
+    graph.operation_names.append("add")
+    yield wrong("an operation named twice", graph, "OPERATION_DUPLICATE", "graph.operation_names[2]")
+
+    graph = _seed_graph()
     graph.nodes[1].operation = 7
     yield wrong("an operation beyond the names", graph, "OPERATION_INDEX", "graph.nodes[1].operation")
 

@@ -19,10 +19,10 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import status_pb2
-from grpc_health.v1 import health_pb2
-
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill_server.serving.settings import TABLE
+from grpc_health.v1 import health_pb2
+
 from tests.serving.support import VALUE, evaluation, formula, matrix, refusal, results
 
 _SERVE = "import sys; from gradmill_server.serving.server import serve_main; sys.exit(serve_main(sys.argv[1:]))"
@@ -31,7 +31,7 @@ _EVALUATE = "/gradmill.v1.GradientService/Evaluate"
 
 
 def _command(*flags: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-X", "dev", "-c", _SERVE, "--port", "0", "--metrics-port", "0", *flags]
+    return [sys.executable, "-W", "error", "-c", _SERVE, "--port", "0", "--metrics-port", "0", *flags]
 
 
 class _Process:
@@ -114,6 +114,11 @@ def _server(*flags: str, environment: dict[str, str] | None = None) -> Iterator[
         server.close()
 
 
+def _status(error: Any) -> status_pb2.Status:  # noqa: ANN401  the stubs do not tell what an RpcError is
+    """Return the status that came with an error."""
+    return status_pb2.Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
+
+
 def _slow() -> service_pb2.EvaluateRequest:
     """Return a request that takes a second or so, and as long as it likes on a slow machine."""
     text = " + ".join(f"exp(x * {number})" for number in range(1, 300))
@@ -145,7 +150,7 @@ def test_sigterm_answers_what_is_in_flight() -> None:
         server.wait_for("draining")
         with pytest.raises(grpc.RpcError) as refused:
             server.evaluate(evaluation())
-        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert results(in_flight.result())[0].tolist() == 299 * 300_000
         assert server.ended() == (0, "")
         assert [record["event"] for record in server.records] == ["start", "ready", "draining", "stopped"]
@@ -161,7 +166,7 @@ def test_drain_ends_what_takes_too_long() -> None:
         server.process.send_signal(signal.SIGTERM)
         with pytest.raises(grpc.RpcError) as ended:
             in_flight.result()
-        assert ended.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+        assert refusal(_status(ended.value)) == ("UNAVAILABLE", "SHUTTING_DOWN")
         assert server.ended() == (0, "")
 
 
@@ -199,9 +204,7 @@ def test_idle_streams_and_watchers_do_not_delay_the_end() -> None:
         server.process.send_signal(signal.SIGTERM)
         with pytest.raises(grpc.RpcError) as ended:
             next(answers)
-        metadata: Any = ended.value.trailing_metadata()  # type: ignore[attr-defined]
-        status = status_pb2.Status.FromString(dict(metadata)["grpc-status-details-bin"])
-        assert refusal(status) == ("UNAVAILABLE", "SHUTTING_DOWN")
+        assert refusal(_status(ended.value)) == ("UNAVAILABLE", "SHUTTING_DOWN")
         assert [health_pb2.HealthCheckResponse.FromString(body).status for body in states] == [
             health_pb2.HealthCheckResponse.NOT_SERVING
         ]

@@ -233,7 +233,12 @@ class _Checker:
 
     def operation_names(self) -> None:
         public = [name for name, row in ops.TABLE.items() if not row.internal]
+        seen: set[str] = set()
         for position, name in enumerate(self.draft.operation_names):
+            if name in seen:
+                description = f"operation {quote(name)} is named twice"
+                self.mistake(f"operation_names[{position}]", "OPERATION_DUPLICATE", description, name=name)
+            seen.add(name)
             row = ops.TABLE.get(name)
             if row is None or row.internal:
                 near = difflib.get_close_matches(name[: self.limits.maximum_name_characters], public, n=1)

@@ -12,6 +12,7 @@ from gradmill_server.engine.errors import Cancelled, EngineError
 from gradmill_server.serving import logs
 from gradmill_server.serving.admission import Admission
 from gradmill_server.serving.call import CallContext
+from gradmill_server.serving.errors import ShuttingDown
 from gradmill_server.serving.status import RpcFailure, status_of
 from gradmill_server.serving.telemetry import Telemetry
 
@@ -23,6 +24,8 @@ class Answering:
         """Use these bounds."""
         self.admission = admission
         self._telemetry = telemetry
+        self._timeouts: set[asyncio.Timeout] = set()
+        self._ending = False
 
     async def answer(
         self, method: str, request_bytes: int, context: CallContext, work: Callable[[], Awaitable[bytes]]
@@ -58,13 +61,30 @@ class Answering:
         with self.admission.call(request_bytes):
             context.checkpoint()
             remaining = context.remaining_seconds
+            timeout = asyncio.timeout(None if math.isinf(remaining) else remaining)
+            self._timeouts.add(timeout)
             try:
-                async with asyncio.timeout(None if math.isinf(remaining) else remaining) as timeout:
+                async with timeout:
                     return await work()
             except TimeoutError:
-                if timeout.expired():
-                    raise context.too_late() from None
-                raise
+                if not timeout.expired():
+                    raise
+                raise self._ended(context) from None
+            finally:
+                self._timeouts.discard(timeout)
+
+    def _ended(self, context: CallContext) -> EngineError:
+        if not self._ending:
+            return context.too_late()
+        return ShuttingDown("the server was stopped before the answer was ready")
+
+    def end_all(self) -> None:
+        """End every call under way now, with ShuttingDown. Calls that come later are to be refused by admission."""
+        self._ending = True
+        now = asyncio.get_running_loop().time()
+        for timeout in self._timeouts:
+            if not timeout.expired():
+                timeout.reschedule(now)
 
     def failure(self, method: str, error: BaseException, context: CallContext) -> RpcFailure:
         """Return the failure that a caller is to get for an error, and count and log it."""

@@ -162,13 +162,7 @@ class _Runtime:
         if task is not None:
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
-        try:
-            return await self._handler.call(method, body, context)
-        except asyncio.CancelledError:
-            if not self._closing:
-                raise
-            message = "this embedded server was closed before the answer was ready"
-            raise RpcFailure(status_of(ShuttingDown(message))) from None
+        return await self._handler.call(method, body, context)
 
     def begin_closing(self) -> None:
         """Let the thread end, without waiting for that."""
@@ -181,10 +175,8 @@ class _Runtime:
             self._stopping = self._loop.create_task(self._stop())
 
     async def _stop(self) -> None:
-        calls = list(self._calls)
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+        self._handler.end_calls()
+        await asyncio.gather(*self._calls, return_exceptions=True)
         await self._handler.close()
         self._loop.stop()
 

@@ -188,9 +188,14 @@ class Handler:
         self.admission.close()
         self._draining.set()
 
+    def end_calls(self) -> None:
+        """Refuse all new calls, and end those under way with UNAVAILABLE; what runs for them stops soon."""
+        self.begin_draining()
+        self._answering.end_all()
+
     async def close(self) -> None:
         """End the workers; what waits is refused."""
-        self.begin_draining()
+        self.end_calls()
         self.pool.close()
         await self._functions.close()
         await self._programs.close()

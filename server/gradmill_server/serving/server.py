@@ -28,8 +28,8 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 _SWITCH_INTERVAL_SECONDS = 0.0005
 """How long a thread that compiles may keep the event loop from the interpreter; Python's own choice is ten times it."""
 
-_LAST_ANSWERS_SECONDS = 0.5
-"""For answers already made to reach the wire, where the time to drain is used up."""
+_LAST_ANSWERS_SECONDS = 2.0
+"""For the last answers to reach the wire, once the time to drain is used up."""
 
 
 class Server:
@@ -94,7 +94,13 @@ class Server:
         logs.record(logging.INFO, "draining", calls=admission.calls, streams=admission.streams)
         self._front.report_draining()
         self.handler.begin_draining()
-        await self._front.stop(max(self.settings.drain_seconds, _LAST_ANSWERS_SECONDS))
+        drain_seconds = self.settings.drain_seconds
+        stopping = asyncio.create_task(self._front.stop(drain_seconds + _LAST_ANSWERS_SECONDS))
+        _, unfinished = await asyncio.wait((stopping,), timeout=drain_seconds)
+        if unfinished:
+            logs.record(logging.WARNING, "drain_time_over", calls=admission.calls, streams=admission.streams)
+            self.handler.end_calls()
+            await stopping
         await self.close()
         logs.record(logging.INFO, "stopped", drain_seconds=round(time.monotonic() - began, 3))
 
