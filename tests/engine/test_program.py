@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -303,3 +304,21 @@ def test_one_program_serves_many_threads() -> None:
         together = list(threads.map(lambda matrix: evaluate(program, graph, matrix), matrices))
     for left, right in zip(alone, together, strict=True):
         assert same_bits(left.arrays[1][0].array, right.arrays[1][0].array)
+
+
+def test_compiling_stops_at_a_checkpoint() -> None:
+    """Whoever waits for a large program may give up: compiling looks up often, and a checkpoint that raises ends it."""
+    graph = canonicalize(addition_chain(20_000))
+    wants = tuple(resolve_want(graph, kind, (), ()) for kind in (Kind.VALUE, Kind.GRADIENT))
+    looks: list[None] = []
+    compile_program(graph, wants, Options(), LIMITS, lambda: looks.append(None))
+    assert len(looks) > 50
+    for allowed in range(0, len(looks), len(looks) // 10):
+        remaining = iter(range(allowed))
+
+        def give_up(remaining: Iterator[int] = remaining) -> None:
+            if next(remaining, None) is None:
+                raise DeadlineExceeded("enough")  # noqa: EM101 - what the caller says is the caller's business
+
+        with pytest.raises(DeadlineExceeded):
+            compile_program(graph, wants, Options(), LIMITS, give_up)

@@ -487,6 +487,26 @@ def test_deadline_passes_while_computing() -> None:
     assert asyncio.run(scenario()) == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
 
 
+def test_compiling_ends_when_nobody_waits_any_more() -> None:
+    """When the last caller's deadline passes while its function is compiled, compiling stops and the worker is free."""
+    counting = _Counting()
+
+    async def scenario() -> str:
+        async with handling(telemetry=counting) as handler:
+            text = "x" + "+x" * 40_000
+            registered = service_pb2.RegisterFunctionRequest(function=formula(text))
+            known = service_pb2.RegisterFunctionResponse.FromString(
+                await handler.register_function(registered.SerializeToString(), handler.context(60))
+            )
+            request = evaluation(service_pb2.Function(digest=known.digest), matrix(np.ones((1, 1))))
+            failure = await failure_of(ask(handler, request, 0.01))
+            await _idle(handler)
+            return refusal(failure)[0]
+
+    assert asyncio.run(scenario()) == "DEADLINE_EXCEEDED"
+    assert counting.heard["compiled"] == 0
+
+
 def test_server_ceiling_holds_without_a_deadline() -> None:
     """A call whose caller sets no deadline ends at the server's, which the message names."""
 

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, never
 from gradmill_server.engine.ops.value import Value, apply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import GraphBuilder, Node
     from gradmill_server.engine.ops import Partial
 
@@ -89,7 +91,13 @@ def local_partial(builder: GraphBuilder, index: int, operand: int) -> int | None
     return None if scaled is None else scaled.index
 
 
-def backward(builder: GraphBuilder, output: int, with_respect_to: Sequence[int], propagation: Propagation) -> list[int]:
+def backward(
+    builder: GraphBuilder,
+    output: int,
+    with_respect_to: Sequence[int],
+    propagation: Propagation,
+    checkpoint: Checkpoint = never,
+) -> list[int]:
     """Add the adjoints of a scalar output to the graph.
 
     Args:
@@ -97,16 +105,20 @@ def backward(builder: GraphBuilder, output: int, with_respect_to: Sequence[int],
         output: index of a node of shape ().
         with_respect_to: indices of the nodes that are varied.
         propagation: how adjoints pass through partials.
+        checkpoint: called every few milliseconds; may raise to stop.
 
     Returns:
         For each node up to the output, the index of the node that is the derivative of the output by it, or
         NO_ADJOINT where that is zero by structure. Only nodes that depend on ``with_respect_to`` have one.
     """
     active = _active(builder, output, with_respect_to)
+    checkpoint()
     adjoints = [NO_ADJOINT] * (output + 1)
     if active[output]:
         adjoints[output] = builder.constant(1.0)
     for index in range(output, -1, -1):
+        if index % NODES_BETWEEN_CHECKPOINTS == 0:
+            checkpoint()
         adjoint = adjoints[index]
         if adjoint == NO_ADJOINT:
             continue

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, backward
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
+from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output, Shape, size
 from gradmill_server.engine.passes.simplify import simplify
@@ -17,8 +18,6 @@ from gradmill_server.engine.passes.stable_forms import use_stable_forms
 from gradmill_server.engine.wants import Kind, Want
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy.typing as npt
 
     from gradmill_server.engine.ir import FloatArray
@@ -112,7 +111,7 @@ class Program:
         self._point_bytes = 8 * sum(size(slot.shape) for slot in slots)
         self.byte_size = self._executable.byte_size
 
-    def evaluate(self, points: PointBatch, limits: Limits, checkpoint: Callable[[], None]) -> Evaluation:
+    def evaluate(self, points: PointBatch, limits: Limits, checkpoint: Checkpoint) -> Evaluation:
         """Evaluate at a batch of points, block by block.
 
         Args:
@@ -194,7 +193,9 @@ def _mark(flags: npt.NDArray[np.uint8], array: FloatArray, bit: int) -> None:
         flags[~finite.reshape(len(flags), -1).all(axis=1)] |= bit
 
 
-def compile_program(graph: Graph, wants: tuple[Want, ...], options: Options, limits: Limits) -> Program:
+def compile_program(
+    graph: Graph, wants: tuple[Want, ...], options: Options, limits: Limits, checkpoint: Checkpoint = never
+) -> Program:
     """Compile a function and the derivatives wanted of it.
 
     Args:
@@ -202,20 +203,22 @@ def compile_program(graph: Graph, wants: tuple[Want, ...], options: Options, lim
         wants: what to compute, resolved against the function.
         options: treatment of derivatives and stable forms.
         limits: bounds on the size of the program.
+        checkpoint: called every few milliseconds; may raise to stop.
 
     Raises:
         LimitExceeded: when function and derivatives together have too many values.
     """
     stable_forms: tuple[str, ...] = ()
     if not options.parity:
-        graph, stable_forms = use_stable_forms(graph, options.disabled_stable_forms)
-    graph = simplify(graph)
-    slots, differentiated = _differentiated(graph, wants, Propagation(strong_zeros=not options.parity), limits)
-    return Program(wants, stable_forms, slots, simplify(differentiated))
+        graph, stable_forms = use_stable_forms(graph, options.disabled_stable_forms, checkpoint)
+    graph = simplify(graph, checkpoint)
+    propagation = Propagation(strong_zeros=not options.parity)
+    slots, differentiated = _differentiated(graph, wants, propagation, limits, checkpoint)
+    return Program(wants, stable_forms, slots, simplify(differentiated, checkpoint))
 
 
 def _differentiated(
-    graph: Graph, wants: tuple[Want, ...], propagation: Propagation, limits: Limits
+    graph: Graph, wants: tuple[Want, ...], propagation: Propagation, limits: Limits, checkpoint: Checkpoint
 ) -> tuple[list[_Slot], Graph]:
     """Return one graph that computes all that is wanted, and what each of its outputs is."""
     builder = GraphBuilder.extending(graph)
@@ -234,7 +237,7 @@ def _differentiated(
                 put(_Slot(number, name, "", graph.nodes[node].shape), node)
                 continue
             varied = [position[entry] for entry in want.with_respect_to]
-            adjoints = backward(builder, node, varied, propagation)
+            adjoints = backward(builder, node, varied, propagation, checkpoint)
             for entry, index in zip(want.with_respect_to, varied, strict=True):
                 shape = graph.inputs[index].shape
                 adjoint = adjoints[index] if index < len(adjoints) else NO_ADJOINT

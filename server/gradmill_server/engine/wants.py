@@ -44,13 +44,14 @@ def resolve_want(
         *_unknown(with_respect_to, declared_inputs, f"{field}.with_respect_to", "input"),
     ]
     chosen = tuple(outputs) or tuple(declared_outputs)
+    wanted = frozenset(with_respect_to)
     if kind is Kind.VALUE:
         if with_respect_to:
             description = "a value is not taken with respect to anything"
             violations.append(Violation(f"{field}.with_respect_to", description, "WANT_INVALID", {}))
         inputs: tuple[str, ...] = ()
     else:
-        inputs = tuple(entry for entry in declared_inputs if not with_respect_to or entry in with_respect_to)
+        inputs = tuple(entry for entry in declared_inputs if not wanted or entry in wanted)
         for name in chosen:
             shape = declared_outputs.get(name, ())
             if shape:

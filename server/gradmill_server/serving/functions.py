@@ -16,7 +16,7 @@ from gradmill_server.serving.telemetry import Outcome, Telemetry
 from gradmill_server.serving.wire.functions import DigestReference, FunctionReference, InlineFunction
 
 _NODE_BYTES = 200
-"""About what a node occupies: a tuple of its parts (88), that of its arguments (72), and a number of its own (32)."""
+"""About what a node occupies: a tuple of its parts (88), one of its arguments (72), a number of its own (32)."""
 
 
 @dataclass(frozen=True, slots=True)

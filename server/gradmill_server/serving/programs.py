@@ -12,7 +12,7 @@ from gradmill_server.engine.wants import Want, resolve_want
 from gradmill_server.serving.cache import ByteBoundedCache, Shelf
 from gradmill_server.serving.functions import StoredFunction
 from gradmill_server.serving.pool import Completed, WorkerPool
-from gradmill_server.serving.single_flight import SingleFlight
+from gradmill_server.serving.single_flight import Abandoned, SingleFlight
 from gradmill_server.serving.telemetry import Outcome, Stage, Telemetry
 from gradmill_server.serving.wire.requests import WantDraft
 
@@ -96,8 +96,13 @@ class ProgramStore:
     async def _compile(
         self, function: StoredFunction, resolved: _Resolved, options: Options, still_wanted: Callable[[], bool]
     ) -> Completed[Program]:
+        def checkpoint() -> None:
+            if not still_wanted():
+                raise Abandoned
+
         completed = await self._pool.run(
-            lambda: compile_program(function.graph, resolved.wants, options, self._limits), still_wanted=still_wanted
+            lambda: compile_program(function.graph, resolved.wants, options, self._limits, checkpoint),
+            still_wanted=still_wanted,
         )
         self._telemetry.program_compiled()
         self._telemetry.stage_finished(Stage.COMPILE, completed.work_seconds)

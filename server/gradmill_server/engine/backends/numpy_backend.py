@@ -15,6 +15,7 @@ from gradmill_server.engine.ir import size
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import FloatArray, Graph, Node, Shape
 
 _BYTES_PER_ELEMENT = 8
@@ -76,7 +77,7 @@ class NumpyExecutable:
         self.scratch_bytes_per_point += elements * _BYTES_PER_ELEMENT
         return len(self._template) - 1
 
-    def run(self, inputs: Sequence[FloatArray], rows: int, checkpoint: Callable[[], None]) -> list[FloatArray]:
+    def run(self, inputs: Sequence[FloatArray], rows: int, checkpoint: Checkpoint) -> list[FloatArray]:
         """Evaluate one block of points.
 
         Args:

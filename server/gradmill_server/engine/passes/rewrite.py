@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, never
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import Node
 
     Rule = Callable[[GraphBuilder, Node], int | None]
@@ -27,7 +29,7 @@ def needed(graph: Graph) -> bytearray:
     return marks
 
 
-def rebuild(graph: Graph, rule: Rule) -> Graph:
+def rebuild(graph: Graph, rule: Rule, checkpoint: Checkpoint = never) -> Graph:
     """Return the graph with a rule tried at every node that some output needs, in topological order.
 
     Equal nodes become one, and nodes that no output needs any more are dropped.
@@ -36,6 +38,8 @@ def rebuild(graph: Graph, rule: Rule) -> Graph:
     builder = GraphBuilder(graph.inputs)
     new = list(range(len(graph.inputs))) + [0] * (len(graph.nodes) - len(graph.inputs))
     for index in range(len(graph.inputs), len(graph.nodes)):
+        if index % NODES_BETWEEN_CHECKPOINTS == 0:
+            checkpoint()
         if not marks[index]:
             continue
         node = graph.nodes[index]

@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.checkpoints import never
 from gradmill_server.engine.ir import size
 from gradmill_server.engine.passes.rewrite import rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import Graph, GraphBuilder, Node
 
 _LARGEST_CONSTANT = 32
 """Elements of the constants that are looked into or made here; larger ones would cost time and memory at every node."""
 
 
-def simplify(graph: Graph) -> Graph:
+def simplify(graph: Graph, checkpoint: Checkpoint = never) -> Graph:
     """Return an equal graph: constants folded, exact identities applied, equal nodes shared, dead ones dropped."""
     with np.errstate(all="ignore"):
-        return rebuild(graph, _simpler)
+        return rebuild(graph, _simpler, checkpoint)
 
 
 def _simpler(builder: GraphBuilder, node: Node) -> int | None:

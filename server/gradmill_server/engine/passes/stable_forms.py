@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradmill_server.engine.checkpoints import never
 from gradmill_server.engine.ops import Value
 from gradmill_server.engine.ops.value import apply
 from gradmill_server.engine.passes.rewrite import rebuild
@@ -15,18 +16,22 @@ from gradmill_server.engine.passes.rewrite import rebuild
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import Graph, GraphBuilder, Node
 
     Form = Callable[[list[Value]], Value | None]
     """Given the operands, returns the stable form, or None when the pattern is not there."""
 
 
-def use_stable_forms(graph: Graph, disabled: Collection[str] = ()) -> tuple[Graph, tuple[str, ...]]:
+def use_stable_forms(
+    graph: Graph, disabled: Collection[str] = (), checkpoint: Checkpoint = never
+) -> tuple[Graph, tuple[str, ...]]:
     """Return the graph in stable form, and the names of the forms applied, sorted.
 
     Args:
         graph: any graph.
         disabled: names of forms to leave alone.
+        checkpoint: called every few milliseconds; may raise to stop.
     """
     applied: set[str] = set()
 
@@ -40,7 +45,7 @@ def use_stable_forms(graph: Graph, disabled: Collection[str] = ()) -> tuple[Grap
                 return stable.index
         return None
 
-    return rebuild(graph, rule), tuple(sorted(applied))
+    return rebuild(graph, rule, checkpoint), tuple(sorted(applied))
 
 
 def _operands(value: Value, operation: str) -> list[Value] | None:
