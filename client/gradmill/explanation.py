@@ -45,20 +45,27 @@ class Explanation:
         digest: the function's 32 bytes.
         inputs: the names of the inputs, in declared order.
         nodes: inputs, then operations in the order of the forward pass.
+        stable_forms: names of the stable forms that stand in place of what was written.
     """
 
     output: str
     digest: bytes
     inputs: tuple[str, ...]
     nodes: tuple[ExplainedNode, ...]
+    stable_forms: tuple[str, ...] = ()
 
     def to_text(self) -> str:
         """Return both passes as tables: values and local partials downwards, adjoints upwards."""
-        return "\n".join([*self._forward(), "", *self._backward()]) + "\n"
+        return "\n".join([*self._forward(), "", *self._backward(), *self._notes()]) + "\n"
 
     def __str__(self) -> str:
         """Return both passes as tables."""
         return self.to_text()
+
+    def _notes(self) -> list[str]:
+        if not self.stable_forms:
+            return []
+        return ["", f"computed by stable forms in place of what was written: {', '.join(self.stable_forms)}"]
 
     def _forward(self) -> list[str]:
         rows = [("value", "from", "local partials")]
@@ -86,7 +93,8 @@ def read_explanation(response: service.ExplainResponse, function: FunctionInfo) 
         ServerError: an array of the answer does not hold the elements of its shape.
     """
     nodes = tuple(_read_node(entry) for entry in response.nodes)
-    return Explanation(response.output, response.digest, function.input_names, nodes)
+    stable_forms = tuple(response.stable_forms)
+    return Explanation(response.output, response.digest, function.input_names, nodes, stable_forms)
 
 
 def _read_node(message: service.ExplainedNode) -> ExplainedNode:

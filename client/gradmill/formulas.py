@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from gradmill.errors import Failure, InvalidRequestError
 from gradmill.graph import Input, Shape, as_shape, check_names
 
 
@@ -33,8 +34,9 @@ def formula(text: str, inputs: Iterable[str] | Mapping[str, int | Shape] | None 
             order of first appearance, all scalars.
 
     Raises:
-        InvalidRequestError: an input's name is not an identifier or occurs twice, or a shape is not made of whole
-            numbers. Mistakes in the text are found by the first call that uses it, with line and column.
+        InvalidRequestError: the text is not valid Unicode, an input's name is not an identifier or occurs twice, or a
+            shape is not made of whole numbers. Mistakes in the text are found by the first call that uses it, with
+            line and column.
         TypeError: the text is not a str.
     """
     _check_text(text)
@@ -51,3 +53,8 @@ def _check_text(text: object) -> None:
     if not isinstance(text, str):
         message = f"a formula is a str, not {type(text).__name__}"
         raise TypeError(message)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        message = f"the formula is not valid Unicode: character {error.start + 1} stands for a byte that is no text"
+        raise InvalidRequestError(message, Failure(reason="FORMULA_SYNTAX")) from None

@@ -492,7 +492,7 @@ pow = power
 
 
 def relu(x: Operand, /) -> Expression:
-    """The positive part: x where x > 0, else 0.
+    """The positive part: x where x > 0, else 0; NaN for NaN.
 
     Shape: that of x.
     Derivative by convention: 0 at 0.
@@ -600,7 +600,7 @@ def where(condition: Operand, x: Operand, y: Operand, /) -> Expression:
 
 
 def xlogy(x: Operand, y: Operand, /) -> Expression:
-    """x*log(y), and 0 for x = 0.
+    """x*log(y), and 0 for x = 0 and a finite y >= 0.
 
     Shape: the one that those of x and y broadcast to.
     Derivative by convention: at x = 0: log(y) by x, 0 by y.
@@ -900,7 +900,7 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         name="relu",
         aliases=(),
         arity=1,
-        summary="The positive part: x where x > 0, else 0.",
+        summary="The positive part: x where x > 0, else 0; NaN for NaN.",
         convention="0 at 0",
     ),
     OperationInfo(
@@ -984,7 +984,7 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         name="xlogy",
         aliases=(),
         arity=2,
-        summary="x*log(y), and 0 for x = 0.",
+        summary="x*log(y), and 0 for x = 0 and a finite y >= 0.",
         convention="at x = 0: log(y) by x, 0 by y",
     ),
 )

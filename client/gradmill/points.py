@@ -150,9 +150,12 @@ def real_matrix(what: str, values: object) -> FloatArray:
     """Return numbers in any form NumPy understands as a float64 array.
 
     Raises:
-        InvalidRequestError: they are complex, text, objects or dates, or form no array; the message names them.
+        InvalidRequestError: they are complex, text, objects, dates or masked, or form no array; the message says which.
     """
     try:
+        if np.ma.is_masked(values):
+            message = f"{what}: has masked entries; fill them, for instance with .filled(numpy.nan)"
+            raise invalid_points(message)
         array: npt.NDArray[np.generic] = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
         message = f"{what}: cannot be read as an array of numbers ({error})"

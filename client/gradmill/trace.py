@@ -98,6 +98,9 @@ def real_array(value: Real) -> npt.NDArray[np.float64]:
     Raises:
         TracingError: it is not a real number or an array of them, or is too large for binary64.
     """
+    if np.ma.is_masked(value):
+        message = "a constant has masked entries; fill them first"
+        raise TracingError(message, Failure(reason="CONSTANT_INVALID"))
     try:
         array = np.asarray(value)
         if array.dtype.kind == "O" and isinstance(value, int):

@@ -357,3 +357,30 @@ def test_a_terminal_without_the_letters_shows_something() -> None:
     )
     assert finished.returncode == 0
     assert b"?v1/?x = 2" in finished.stdout
+
+
+def test_a_formula_without_inputs_has_a_value_at_each_row(run: Run, tmp_path: Path) -> None:
+    """A constant is evaluated once for every row of a file whose columns it does not need."""
+    output = run("eval", "3", "--points", csv_file(tmp_path, "x\n1\n2\n"), "--ignore-extra")
+    assert (output.status, output.out) == (0, "value\n3.0\n3.0\n")
+
+
+def test_a_formula_that_is_no_text_is_refused(run: Run) -> None:
+    """Bytes that are no UTF-8, as a shell may pass them, are a mistake with a place and no traceback."""
+    output = run("eval", "x + \udcff", "--at", "x=1")
+    assert output.status == 1
+    assert "character 5" in output.err
+
+
+def test_an_empty_server_address_is_a_mistake(run: Run) -> None:
+    """An address that a script left empty does not quietly evaluate elsewhere."""
+    output = run("eval", "x", "--at", "x=1", "--server", "")
+    assert output.status == 2
+    assert "--server" in output.err
+
+
+def test_standard_input_is_read_like_a_file() -> None:
+    """A byte order mark and Windows line ends are no part of a name, also on standard input."""
+    command = [str(Path(sys.executable).with_name("gradmill")), "eval", "x*y", "--points", "-"]
+    done = subprocess.run(command, input=b"\xef\xbb\xbfx,y\r\n2,3\r\n", capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.decode()) == (0, "value,d/dx,d/dy\n6.0,3.0,2.0\n")

@@ -9,6 +9,7 @@ import gradmill as gm
 import numpy as np
 import pytest
 from gradmill.descriptions import FunctionInfo, OutputInfo
+from gradmill.errors import InvalidRequestError
 from gradmill.graph import Input
 from gradmill.points import pack_points
 from gradmill.wire import FloatArray, read_array
@@ -155,3 +156,13 @@ def test_a_mapping_that_does_not_fit_is_refused_by_input(points: object, words: 
     """A mistake in a mapping names the input, what it has and what was expected."""
     with pytest.raises(gm.InvalidRequestError, match=words):
         pack_points(points, MIXED)
+
+
+@pytest.mark.parametrize("form", ["matrix", "mapping"])
+def test_masked_entries_are_refused(form: str) -> None:
+    """A masked array is not read as if nothing were hidden: the client says what to do with it."""
+    masked = np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], mask=[[False, True], [False, False]])
+    points: object = masked if form == "matrix" else {"x": masked[:, 0], "y": masked[:, 1]}
+    info = FunctionInfo(bytes(32), (Input("x"), Input("y")), (), 3)
+    with pytest.raises(InvalidRequestError, match="masked"):
+        pack_points(points, info)

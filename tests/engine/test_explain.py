@@ -136,10 +136,15 @@ def test_an_explanation_adds_up(seed: int) -> None:
         assert float(nodes[label].adjoint) == pytest.approx(total, rel=1e-12, abs=1e-15)
 
 
-def test_the_spelling_is_explained_not_its_stable_form() -> None:
-    """People see the operations they wrote."""
+def test_an_explanation_agrees_with_an_evaluation_and_says_how() -> None:
+    """Where a spelling is computed by its stable form, the explanation shows that form, by name, and its numbers."""
     graph = function(lambda x: apply("log", 1.0 + apply("exp", x)), "x")
-    assert [node.operation for node in explained(graph, 1.0).nodes] == ["input", "exp", "add", "log"]
+    explanation = explain(graph, PointBatch.from_matrix(graph.inputs, np.array([[1000.0]])))
+    assert explanation.stable_forms == ("softplus",)
+    assert [(node.operation, float(node.value), float(node.adjoint)) for node in explanation.nodes] == [
+        ("input", 1000.0, 1.0),
+        ("softplus", 1000.0, 1.0),
+    ]
 
 
 def test_only_what_the_output_needs_is_shown() -> None:

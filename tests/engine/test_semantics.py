@@ -286,3 +286,11 @@ def test_an_applied_stable_form_is_named(spelling: StableSpelling) -> None:
     assert compiled(graph, Kind.VALUE).stable_forms == (spelling.form,)
     assert spelling.form not in compiled(graph, Kind.VALUE, options=without).stable_forms
     assert compiled(graph, Kind.VALUE, options=PARITY).stable_forms == ()
+
+
+@pytest.mark.parametrize("y", [-1.0, math.inf, math.nan])
+def test_what_has_no_limit_stays_nan(y: float) -> None:
+    """A product with a logarithm that has no limit at x = 0 is NaN in stable form, too: a wrong y is not covered up."""
+    graph = canonicalize(parse_formula("x*log(y)", None, LIMITS))
+    ((value,),) = at_matrix(graph, [[0.0, y]], Kind.VALUE).arrays
+    assert np.isnan(value.array).all()

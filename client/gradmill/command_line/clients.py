@@ -17,7 +17,10 @@ def open_client(options: argparse.Namespace) -> Client:
     if timeout is not None and (math.isnan(timeout) or timeout <= 0):
         message = f"--timeout {timeout:g} is not a number of seconds greater than zero"
         raise UsageError(message)
-    return connect(options.server) if options.server else local()
+    if options.server == "":
+        message = "--server: the address is empty; write HOST:PORT, or leave --server out to evaluate in this process"
+        raise UsageError(message)
+    return local() if options.server is None else connect(options.server)
 
 
 def point_from(assignments: Sequence[str]) -> dict[str, float]:

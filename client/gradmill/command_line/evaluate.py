@@ -65,7 +65,8 @@ def _json_text(function: FunctionInfo, point: Mapping[str, float], result: Resul
         for name, entry in outputs.items():
             entry["gradient"] = gradients[name]
     inputs = {name: point[name] for name in function.input_names}
-    return json_output.to_text({"digest": function.digest.hex(), "inputs": inputs, "outputs": outputs})
+    head = {"digest": function.digest.hex(), "stable_forms": list(result.stable_forms)}
+    return json_output.to_text({**head, "inputs": inputs, "outputs": outputs})
 
 
 def _plain_text(function: FunctionInfo, result: Result) -> str:

@@ -24,6 +24,7 @@ def _document(explanation: Explanation) -> dict[str, object]:
     return {
         "digest": explanation.digest.hex(),
         "output": explanation.output,
+        "stable_forms": list(explanation.stable_forms),
         "nodes": [_node(node) for node in explanation.nodes],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ def reading(path: str) -> Iterator[tuple[TextIO, str]]:
         CommandError: it cannot be opened.
     """
     if path == STANDARD_STREAM:
-        yield sys.stdin, "standard input"
+        yield _standard_input(), "standard input"
         return
     try:
         stream = Path(path).open(encoding="utf-8-sig", newline="")  # noqa: SIM115 - closed below, errors told apart
@@ -30,6 +31,13 @@ def reading(path: str) -> Iterator[tuple[TextIO, str]]:
         raise _unusable(path, error) from None
     with stream:
         yield stream, path
+
+
+def _standard_input() -> TextIO:
+    """Return standard input read as a file would be: strict UTF-8, a byte order mark skipped, line ends kept."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict", newline="")
+    return sys.stdin
 
 
 @contextlib.contextmanager

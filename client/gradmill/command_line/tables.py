@@ -46,10 +46,10 @@ class PointsFile:
                 continue
             block.append(self._numbers(row, chosen))
             if len(block) == rows:
-                yield np.array(block)
+                yield np.array(block).reshape(len(block), len(inputs))
                 block, is_first = [], False
         if block or is_first:
-            yield np.array(block).reshape(-1, len(inputs))
+            yield np.array(block).reshape(len(block), len(inputs))
 
     def _next_row(self) -> list[str] | None:
         try:

@@ -294,14 +294,16 @@ class LocalPartial(_message.Message):
     def __init__(self, argument: _Optional[str] = ..., partial: _Optional[_Union[_graph_pb2.Array, _Mapping]] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
-    __slots__ = ("digest", "output", "nodes")
+    __slots__ = ("digest", "output", "nodes", "stable_forms")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
+    STABLE_FORMS_FIELD_NUMBER: _ClassVar[int]
     digest: bytes
     output: str
     nodes: _containers.RepeatedCompositeFieldContainer[ExplainedNode]
-    def __init__(self, digest: _Optional[bytes] = ..., output: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[ExplainedNode, _Mapping]]] = ...) -> None: ...
+    stable_forms: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, digest: _Optional[bytes] = ..., output: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[ExplainedNode, _Mapping]]] = ..., stable_forms: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListOperationsRequest(_message.Message):
     __slots__ = ()

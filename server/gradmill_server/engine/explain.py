@@ -13,6 +13,7 @@ from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.canonical import canonicalize
 from gradmill_server.engine.errors import InvalidPoints, InvalidWant, LimitExceeded, quote
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output
+from gradmill_server.engine.passes.stable_forms import use_stable_forms
 
 if TYPE_CHECKING:
     from gradmill_server.engine.ir import FloatArray, Node
@@ -50,16 +51,23 @@ class ExplainedNode(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """The passes for one output: inputs first, then operations in the order of the forward pass."""
+    """The passes for one output.
+
+    Attributes:
+        output: the output's name.
+        nodes: inputs first, then operations in the order of the forward pass.
+        stable_forms: names of the stable forms applied.
+    """
 
     output: str
     nodes: list[ExplainedNode]
+    stable_forms: tuple[str, ...]
 
 
 def explain(graph: Graph, point: PointBatch, output: str = "") -> Explanation:
     """Return every value, local partial and adjoint of one scalar output at one point.
 
-    The graph is taken as it was sent, without stable forms or simplification.
+    The graph is brought to stable form, so that the explanation agrees with an evaluation, and not simplified further.
 
     Args:
         graph: the function; labels given by people are used.
@@ -74,7 +82,8 @@ def explain(graph: Graph, point: PointBatch, output: str = "") -> Explanation:
     if point.count != 1:
         message = f"points: an explanation needs exactly one point, {point.count} were given"
         raise InvalidPoints(message, reason="POINTS_COUNT", metadata={"field": "points"})
-    shown = canonicalize(_only(graph, output))
+    stable, stable_forms = use_stable_forms(_only(graph, output))
+    shown = canonicalize(stable)
     if len(shown.nodes) > MAXIMUM_EXPLAINED_NODES:
         raise LimitExceeded.of(
             what="number of values to explain",
@@ -83,7 +92,7 @@ def explain(graph: Graph, point: PointBatch, output: str = "") -> Explanation:
             limit=MAXIMUM_EXPLAINED_NODES,
             knob="MAXIMUM_EXPLAINED_NODES",
         )
-    return Explanation(shown.outputs[0].name, _explained(shown, point))
+    return Explanation(shown.outputs[0].name, _explained(shown, point), stable_forms)
 
 
 def _only(graph: Graph, name: str) -> Graph:

@@ -50,8 +50,8 @@ def _xlogy_by_y(_result: Value, x: Value, y: Value) -> Partial:
 
 
 def _xlogy_value(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Compute x·log(y), and 0 where x is 0 and y is a number."""
-    return np.where((x == 0.0) & ~np.isnan(y), 0.0, x * np.log(y))
+    """Compute x·log(y), and 0 where x is 0 and y finite and not negative; what has no limit stays NaN."""
+    return np.where((x == 0.0) & (y >= 0.0) & (y < np.inf), 0.0, x * np.log(y))
 
 
 OPERATIONS = (
@@ -126,7 +126,7 @@ OPERATIONS = (
     ),
     Operation(
         name="xlogy",
-        summary="x*log(y), and 0 for x = 0.",
+        summary="x*log(y), and 0 for x = 0 and a finite y >= 0.",
         value=_xlogy_value,
         partials=(lambda _z, _x, y: _log(y), _xlogy_by_y),
         convention="at x = 0: log(y) by x, 0 by y",

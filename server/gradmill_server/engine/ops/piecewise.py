@@ -116,7 +116,7 @@ OPERATIONS = (
     ),
     Operation(
         name="relu",
-        summary="The positive part: x where x > 0, else 0.",
+        summary="The positive part: x where x > 0, else 0; NaN for NaN.",
         value=lambda x: np.maximum(x, 0.0),
         partials=(lambda _z, x: Select(_greater(x, 0.0), 1.0, Select(_less_equal(x, 0.0), 0.0, x)),),
         convention="0 at 0",

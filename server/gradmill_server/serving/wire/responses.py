@@ -115,7 +115,9 @@ def write_register(digest: bytes, canonical: Graph) -> bytes:
 
 def write_explanation(digest: bytes, explanation: Explanation) -> bytes:
     """Return the bytes of an explanation; its arrays are plain numbers, for people read them."""
-    message = service_pb2.ExplainResponse(digest=digest, output=explanation.output)
+    message = service_pb2.ExplainResponse(
+        digest=digest, output=explanation.output, stable_forms=explanation.stable_forms
+    )
     for node in explanation.nodes:
         _write_node(message.nodes.add(), node)
     return message.SerializeToString()
