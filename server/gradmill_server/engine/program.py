@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, backward
-from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
+from gradmill_server.engine.backends.choice import executable
 from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output, Shape, size
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from gradmill_server.engine.ir import FloatArray
     from gradmill_server.engine.limits import Limits
     from gradmill_server.engine.points import PointBatch
-
-BACKEND_NAME = "numpy"
 
 VALUE_NOT_FINITE = 1
 """Bit of a point's flags: a wanted value is not finite."""
@@ -107,7 +105,7 @@ class Program:
         self.stable_forms = stable_forms
         self.node_count = len(differentiated.nodes)
         self._slots = slots
-        self._executable = NumpyExecutable(differentiated)
+        self._executable = executable(differentiated)
         self._point_bytes = 8 * sum(size(slot.shape) for slot in slots)
         self.byte_size = self._executable.byte_size
 
@@ -151,11 +149,12 @@ class Program:
 
     def _block_points(self, limits: Limits) -> int:
         per_point = max(1, self._executable.scratch_bytes_per_point)
-        if per_point > limits.maximum_scratch_bytes:
+        least = per_point * self._executable.fewest_points
+        if least > limits.maximum_scratch_bytes:
             raise _too_large(
                 limits,
-                what="scratch bytes of one point",
-                value=per_point,
+                what="scratch bytes of the smallest block",
+                value=least,
                 reason="SCRATCH_TOO_LARGE",
                 knob="maximum_scratch_bytes",
             )

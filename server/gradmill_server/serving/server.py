@@ -14,7 +14,7 @@ from importlib import metadata
 
 import numpy as np
 
-from gradmill_server.engine.program import BACKEND_NAME
+from gradmill_server.engine.backends.choice import backend_name
 from gradmill_server.serving import logs
 from gradmill_server.serving.handler import Handler
 from gradmill_server.serving.metrics import Metrics, MetricsServer
@@ -66,7 +66,7 @@ class Server:
             address=self.address,
             metrics_address=self.metrics_address,
             process=os.getpid(),
-            backend=BACKEND_NAME,
+            backend=backend_name(),
             workers=self.handler.pool.workers,
             versions=_versions(),
             settings=self.settings.as_record(),
@@ -118,6 +118,7 @@ def _versions() -> Mapping[str, str]:
         "gradmill": _installed("gradmill"),
         "python": platform.python_version(),
         "numpy": np.__version__,
+        "llvmlite": _installed("llvmlite"),
         "grpcio": GRPC_VERSION,
         "protobuf": _installed("protobuf"),
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.backends.slots import plan_slots
 from gradmill_server.engine.ir import size
 
 if TYPE_CHECKING:
@@ -37,45 +38,31 @@ class NumpyExecutable:
     """A graph, ready to run over blocks of points. Immutable; runs in many threads at once.
 
     Attributes:
+        fewest_points: points whose values are held at a time, however few are asked for.
         byte_size: estimated bytes it occupies.
         scratch_bytes_per_point: bytes of intermediate values alive at once, for one point.
     """
 
+    fewest_points = 1
+
     def __init__(self, graph: Graph) -> None:
-        """Assign every node a slot, re-used once the value in it is no longer needed."""
-        last_use = _last_uses(graph)
-        self._template: list[FloatArray | None] = []
+        """Assign every node a slot, and every operation its function."""
+        plan = plan_slots(graph)
+        slot_of = plan.slot_of
+        self.scratch_bytes_per_point = _BYTES_PER_ELEMENT * plan.scratch_elements
+        self._template: list[FloatArray | None] = [None] * plan.slot_count
         self._instructions: list[_Instruction] = []
-        self.scratch_bytes_per_point = 0
-        slot_of = [0] * len(graph.nodes)
-        free: dict[int, list[int]] = {}
         for index, node in enumerate(graph.nodes):
             if node.arguments:
-                elements = size(node.shape)
-                slot_of[index] = self._slot(free.setdefault(elements, []), elements)
                 operands = tuple([slot_of[argument] for argument in node.arguments])
-                function = _aligned(graph, node)
-                self._instructions.append(_Instruction(function, operands, slot_of[index]))
-                for argument in set(node.arguments):
-                    if last_use[argument] == index and graph.nodes[argument].arguments:
-                        free.setdefault(size(graph.nodes[argument].shape), []).append(slot_of[argument])
-                if last_use[index] == index:
-                    free[elements].append(slot_of[index])
-            else:
-                slot_of[index] = len(self._template)
-                self._template.append(_constant(node) if node.is_constant else None)
+                self._instructions.append(_Instruction(_aligned(graph, node), operands, slot_of[index]))
+            elif node.is_constant:
+                self._template[slot_of[index]] = _constant(node)
         self._largest_value = max((size(node.shape) for node in graph.nodes), default=1)
         self._results = [(slot_of[output.node], graph.nodes[output.node].shape) for output in graph.outputs]
         self.byte_size = _BYTES_PER_INSTRUCTION * len(graph.nodes) + sum(
             node.constant_array().nbytes for node in graph.nodes if node.is_constant
         )
-
-    def _slot(self, free: list[int], elements: int) -> int:
-        if free:
-            return free.pop()
-        self._template.append(None)
-        self.scratch_bytes_per_point += elements * _BYTES_PER_ELEMENT
-        return len(self._template) - 1
 
     def run(self, inputs: Sequence[FloatArray], rows: int, checkpoint: Checkpoint) -> list[FloatArray]:
         """Evaluate one block of points.
@@ -98,17 +85,6 @@ class NumpyExecutable:
                 for function, operands, result in self._instructions[start : start + stride]:
                     slots[result] = function(*[slots[operand] for operand in operands])
         return [_per_point(slots[slot], rows, shape) for slot, shape in self._results]
-
-
-def _last_uses(graph: Graph) -> list[int]:
-    """Return for each node the index of the last node that reads it; itself if none, and the end for outputs."""
-    last = list(range(len(graph.nodes)))
-    for index, node in enumerate(graph.nodes):
-        for argument in node.arguments:
-            last[argument] = index
-    for output in graph.outputs:
-        last[output.node] = len(graph.nodes)
-    return last
 
 
 def _constant(node: Node) -> FloatArray:

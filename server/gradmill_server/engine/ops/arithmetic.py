@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradmill_server.engine.lanes import choose
 from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select
 from gradmill_server.engine.ops.value import Value, elementwise
 
@@ -75,6 +76,7 @@ OPERATIONS = (
         name="add",
         summary="The sum x + y.",
         value=np.add,
+        lanes=lambda x, y: x + y,
         partials=(lambda _z, _x, _y: 1.0, lambda _z, _x, _y: 1.0),
         notation="{0} + {1}",
         commutative=True,
@@ -85,6 +87,7 @@ OPERATIONS = (
         name="subtract",
         summary="The difference x - y.",
         value=np.subtract,
+        lanes=lambda x, y: x - y,
         partials=(lambda _z, _x, _y: 1.0, lambda _z, _x, _y: -1.0),
         notation="{0} - {1}",
         neutral=(None, 0.0),
@@ -94,6 +97,7 @@ OPERATIONS = (
         name="multiply",
         summary="The product x * y.",
         value=np.multiply,
+        lanes=lambda x, y: x * y,
         partials=(lambda _z, _x, y: y, lambda _z, x, _y: x),
         notation="{0}*{1}",
         commutative=True,
@@ -104,6 +108,7 @@ OPERATIONS = (
         name="divide",
         summary="The quotient x / y.",
         value=np.divide,
+        lanes=lambda x, y: x / y,
         partials=(lambda _z, _x, y: 1.0 / y, lambda z, _x, y: -(z * (1.0 / y))),
         aliases=("true_divide",),
         notation="{0}/{1}",
@@ -114,6 +119,7 @@ OPERATIONS = (
         name="negate",
         summary="The negative -x.",
         value=np.negative,
+        lanes=lambda x: -x,
         partials=(lambda _z, _x: -1.0,),
         aliases=("negative",),
         notation="-{0}",
@@ -152,6 +158,7 @@ OPERATIONS = (
         name="strong_product",
         summary="seed * partial, and exactly 0 where the seed is 0, whatever the partial.",
         value=_strong_product,
+        lanes=lambda seed, partial: choose(seed.equals(0.0), 0.0, seed * partial),
         partials=(_strong_product_by_seed, lambda _z, seed, _partial: seed),
         notation="{0}*{1}",
         internal=True,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradmill_server.engine.lanes import Lanes
 from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select
 from gradmill_server.engine.ops.value import Value, elementwise
 
@@ -89,6 +90,7 @@ OPERATIONS = (
         name="sqrt",
         summary="The square root.",
         value=np.sqrt,
+        lanes=Lanes.sqrt,
         partials=(lambda z, _x: 0.5 / z,),
         convention="inf at 0, the one-sided limit",
         domain=(_POSITIVE,),

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from gradmill_server.engine.lanes import Lanes
 from gradmill_server.engine.ops.value import Value
 
 
@@ -26,6 +27,10 @@ Partial = Value | float | Select
 
 PartialRule = Callable[..., Partial]
 """Called with the operation's result and its operands, all as values of the graph."""
+
+
+LanesRule = Callable[..., Lanes]
+"""Called with the operands, all as lanes; writes the operation's machine code and returns its result."""
 
 
 class Interval(NamedTuple):
@@ -48,6 +53,7 @@ class Operation:
         value: computes it on float64 arrays that broadcast; a NumPy function or one made of them.
         partials: for each operand, the rule of its local partial in the graph language, or None where the
             derivative is zero everywhere by convention.
+        lanes: writes it as machine code, given its operands as lanes; None when there is none yet.
         aliases: other names that formulas accept.
         notation: how it is printed, with ``{0}``, ``{1}`` for operands; empty for ``name(...)``.
         convention: the derivative by convention where it does not exist; empty when nothing needs saying.
@@ -64,6 +70,7 @@ class Operation:
     value: Callable[..., Any]
     partials: tuple[PartialRule | None, ...]
     domain: tuple[Interval, ...]
+    lanes: LanesRule | None = None
     aliases: tuple[str, ...] = ()
     notation: str = ""
     convention: str = ""

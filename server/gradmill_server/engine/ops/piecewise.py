@@ -5,10 +5,12 @@ A condition is a float64: 0.0 is false, anything else (also NaN, as in NumPy) is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradmill_server.engine.lanes import Lanes, Mask, choose
 from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select, truth
 from gradmill_server.engine.ops.value import Value, elementwise
 
@@ -79,11 +81,26 @@ def _clip_value(x: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
     return np.minimum(np.maximum(x, low), high)
 
 
-def _comparison(name: str, symbol: str, value: np.ufunc, summary: str) -> Operation:
+def _maximum_lanes(x: Lanes, y: Lanes) -> Lanes:
+    return choose(x.greater(y) | x.is_nan(), x, y)
+
+
+def _minimum_lanes(x: Lanes, y: Lanes) -> Lanes:
+    return choose(x.less(y) | x.is_nan(), x, y)
+
+
+def _sign_lanes(x: Lanes) -> Lanes:
+    return choose(x.greater(0.0), 1.0, choose(x.less(0.0), -1.0, choose(x.is_nan(), x, 0.0)))
+
+
+def _comparison(
+    name: str, symbol: str, value: np.ufunc, lanes: Callable[[Lanes, Lanes], Mask], summary: str
+) -> Operation:
     return Operation(
         name=name,
         summary=summary,
         value=lambda x, y: truth(value(x, y)),
+        lanes=lambda x, y: choose(lanes(x, y), 1.0, 0.0),
         partials=(None, None),
         notation="{0} " + symbol + " {1}",
         convention="0 throughout",
@@ -92,11 +109,14 @@ def _comparison(name: str, symbol: str, value: np.ufunc, summary: str) -> Operat
     )
 
 
-def _stepwise(name: str, value: np.ufunc, summary: str, aliases: tuple[str, ...] = ()) -> Operation:
+def _stepwise(
+    name: str, value: np.ufunc, lanes: Callable[[Lanes], Lanes], summary: str, aliases: tuple[str, ...] = ()
+) -> Operation:
     return Operation(
         name=name,
         summary=summary,
         value=value,
+        lanes=lanes,
         partials=(None,),
         aliases=aliases,
         convention="0 throughout",
@@ -109,6 +129,7 @@ OPERATIONS = (
         name="abs",
         summary="The absolute value.",
         value=np.abs,
+        lanes=Lanes.__abs__,
         partials=(lambda _z, x: Select(_equal(x, 0.0), 0.0, _sign(x)),),
         aliases=("absolute", "fabs"),
         convention="0 at 0",
@@ -118,6 +139,7 @@ OPERATIONS = (
         name="relu",
         summary="The positive part: x where x > 0, else 0; NaN for NaN.",
         value=lambda x: np.maximum(x, 0.0),
+        lanes=lambda x: choose(x.greater(0.0) | x.is_nan(), x, 0.0),
         partials=(lambda _z, x: Select(_greater(x, 0.0), 1.0, Select(_less_equal(x, 0.0), 0.0, x)),),
         convention="0 at 0",
         domain=(REALS,),
@@ -126,6 +148,7 @@ OPERATIONS = (
         name="maximum",
         summary="The larger of x and y; NaN when either is NaN.",
         value=np.maximum,
+        lanes=_maximum_lanes,
         partials=(lambda _z, x, y: _maximum_partial(x, y), lambda _z, x, y: _maximum_partial(y, x)),
         aliases=("max",),
         convention="1/2 each at a tie; NaN beside a NaN",
@@ -135,6 +158,7 @@ OPERATIONS = (
         name="minimum",
         summary="The smaller of x and y; NaN when either is NaN.",
         value=np.minimum,
+        lanes=_minimum_lanes,
         partials=(lambda _z, x, y: _minimum_partial(x, y), lambda _z, x, y: _minimum_partial(y, x)),
         aliases=("min",),
         convention="1/2 each at a tie; NaN beside a NaN",
@@ -144,6 +168,7 @@ OPERATIONS = (
         name="fmax",
         summary="The larger of x and y; a NaN loses against a number.",
         value=_fmax_value,
+        lanes=lambda x, y: choose(x.greater(y) | y.is_nan(), x, y),
         partials=(
             lambda _z, x, y: _quiet_extreme_partial(x, y, _greater(x, y)),
             lambda _z, x, y: _quiet_extreme_partial(y, x, _greater(y, x)),
@@ -155,6 +180,7 @@ OPERATIONS = (
         name="fmin",
         summary="The smaller of x and y; a NaN loses against a number.",
         value=_fmin_value,
+        lanes=lambda x, y: choose(x.less(y) | y.is_nan(), x, y),
         partials=(
             lambda _z, x, y: _quiet_extreme_partial(x, y, _less(x, y)),
             lambda _z, x, y: _quiet_extreme_partial(y, x, _less(y, x)),
@@ -166,6 +192,7 @@ OPERATIONS = (
         name="clip",
         summary="x limited to [low, high], as clip(x, low, high); high wins where low > high.",
         value=_clip_value,
+        lanes=lambda x, low, high: _minimum_lanes(_maximum_lanes(x, low), high),
         partials=(_clip_by_x, _clip_by_low, _clip_by_high),
         convention="1 by x on the closed interval",
         domain=(REALS, Interval(-20.0, -5.0), Interval(5.0, 20.0)),
@@ -174,26 +201,40 @@ OPERATIONS = (
         name="where",
         summary="x where the condition is not 0, else y, as where(condition, x, y); the other branch cannot poison it.",
         value=lambda condition, x, y: np.where(condition != 0.0, x, y),
+        lanes=lambda condition, x, y: choose(condition.differs(0.0), x, y),
         partials=(None, lambda _z, c, _x, _y: Select(c, 1.0, 0.0), lambda _z, c, _x, _y: Select(c, 0.0, 1.0)),
         convention="the branch not taken contributes exactly 0, at any order",
         domain=(Interval(-1.0, 1.0), REALS, REALS),
     ),
-    _stepwise("sign", np.sign, "The sign: -1, 0 or 1."),
-    _stepwise("floor", np.floor, "The largest integer not above x."),
-    _stepwise("ceil", np.ceil, "The smallest integer not below x."),
-    _stepwise("round", np.rint, "The nearest integer, halves to even.", aliases=("rint",)),
-    _comparison("less", "<", np.less, "1 where x < y, else 0."),
-    _comparison("less_equal", "<=", np.less_equal, "1 where x <= y, else 0."),
-    _comparison("greater", ">", np.greater, "1 where x > y, else 0."),
-    _comparison("greater_equal", ">=", np.greater_equal, "1 where x >= y, else 0."),
-    _comparison("equal", "==", np.equal, "1 where x equals y, else 0."),
-    _comparison("not_equal", "!=", np.not_equal, "1 where x does not equal y, else 0."),
-    _comparison("logical_and", "and", np.logical_and, "1 where neither x nor y is 0, else 0."),
-    _comparison("logical_or", "or", np.logical_or, "1 where x or y is not 0, else 0."),
+    _stepwise("sign", np.sign, _sign_lanes, "The sign: -1, 0 or 1."),
+    _stepwise("floor", np.floor, Lanes.floor, "The largest integer not above x."),
+    _stepwise("ceil", np.ceil, Lanes.ceil, "The smallest integer not below x."),
+    _stepwise("round", np.rint, Lanes.rint, "The nearest integer, halves to even.", aliases=("rint",)),
+    _comparison("less", "<", np.less, Lanes.less, "1 where x < y, else 0."),
+    _comparison("less_equal", "<=", np.less_equal, Lanes.less_equal, "1 where x <= y, else 0."),
+    _comparison("greater", ">", np.greater, Lanes.greater, "1 where x > y, else 0."),
+    _comparison("greater_equal", ">=", np.greater_equal, Lanes.greater_equal, "1 where x >= y, else 0."),
+    _comparison("equal", "==", np.equal, Lanes.equals, "1 where x equals y, else 0."),
+    _comparison("not_equal", "!=", np.not_equal, Lanes.differs, "1 where x does not equal y, else 0."),
+    _comparison(
+        "logical_and",
+        "and",
+        np.logical_and,
+        lambda x, y: x.differs(0.0) & y.differs(0.0),
+        "1 where neither x nor y is 0, else 0.",
+    ),
+    _comparison(
+        "logical_or",
+        "or",
+        np.logical_or,
+        lambda x, y: x.differs(0.0) | y.differs(0.0),
+        "1 where x or y is not 0, else 0.",
+    ),
     Operation(
         name="logical_not",
         summary="1 where x is 0, else 0.",
         value=lambda x: truth(np.logical_not(x)),
+        lanes=lambda x: choose(x.equals(0.0), 1.0, 0.0),
         partials=(None,),
         notation="not {0}",
         convention="0 throughout",

@@ -1,0 +1,89 @@
+"""Compiled objects on disk, so that only a machine's first start compiles.
+
+A file's name is the SHA-256 of all that its content depends on: the cache's format, the versions of LLVM and llvmlite,
+the level, and the module's text. Its content begins with its own SHA-256. A file that is damaged, or that somebody else
+could have written, is never loaded: it is compiled anew. Where nothing can be written, nothing is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import llvmlite
+from llvmlite import binding
+
+from gradmill_server.engine.backends.native.compiler import compile_object
+from gradmill_server.engine.backends.native.levels import Level
+
+CACHE_VARIABLE = "GRADMILL_OBJECT_CACHE"
+"""Environment variable that names the folder; empty for no cache."""
+
+_FORMAT = "1"
+_DIGEST_BYTES = 32
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def cached_object(text: str, level: Level) -> bytes:
+    """Return the object of a module: from disk when it is there and sound, else compiled and kept."""
+    folder = _folder()
+    if folder is None:
+        return compile_object(text, level)
+    path = folder / f"{_key(text, level)}.o"
+    found = _read(path)
+    if found is not None:
+        return found
+    content = compile_object(text, level)
+    with suppress(OSError):  # a full disk or a read-only one costs the next start some time, no more
+        _write(path, content)
+    return content
+
+
+def _folder() -> Path | None:
+    named = os.environ.get(CACHE_VARIABLE)
+    if named is not None:
+        return Path(named) if named else None
+    base = os.environ.get("XDG_CACHE_HOME")
+    with suppress(RuntimeError):  # a user without a home
+        return (Path(base) if base else Path.home() / ".cache") / "gradmill" / "objects"
+    return None
+
+
+def _key(text: str, level: Level) -> str:
+    version = ".".join(map(str, binding.llvm_version_info))
+    parts = (_FORMAT, llvmlite.__version__, version, level.name, level.cpu, level.triple, text)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _read(path: Path) -> bytes | None:
+    """Return a file's object when the file is ours alone and whole."""
+    try:
+        if not (_trusted(path.parent) and _trusted(path)):
+            return None
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, found = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    return found if hashlib.sha256(found).digest() == digest else None
+
+
+def _trusted(path: Path) -> bool:
+    status = path.stat(follow_symlinks=False)
+    return status.st_uid == os.geteuid() and not status.st_mode & _WRITABLE_BY_OTHERS
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(content).digest() + content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
