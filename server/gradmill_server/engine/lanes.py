@@ -300,3 +300,12 @@ def call_many(function: str, *arguments: Lanes) -> list[Lanes]:
     """Call a vector function of several results by its name."""
     emitter = arguments[0].emitter
     return [Lanes(emitter, name) for name in emitter.call(function, arguments)]
+
+
+def vector_function(name: str) -> Callable[..., Lanes]:
+    """Return what calls a vector function of one result, for use in the table of operations."""
+
+    def function(*operands: Lanes) -> Lanes:
+        return call(name, *operands)
+
+    return function

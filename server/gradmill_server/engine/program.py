@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, backward
-from gradmill_server.engine.backends.choice import executable
+from gradmill_server.engine.backends.choice import executable, runs_natively
 from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output, Shape, size
@@ -98,14 +98,20 @@ class Program:
     """
 
     def __init__(
-        self, wants: tuple[Want, ...], stable_forms: tuple[str, ...], slots: list[_Slot], differentiated: Graph
+        self,
+        wants: tuple[Want, ...],
+        stable_forms: tuple[str, ...],
+        slots: list[_Slot],
+        differentiated: Graph,
+        *,
+        native: bool,
     ) -> None:
         """Prepare a differentiated graph, whose outputs are described by ``slots``, for a backend."""
         self.wants = wants
         self.stable_forms = stable_forms
         self.node_count = len(differentiated.nodes)
         self._slots = slots
-        self._executable = executable(differentiated)
+        self._executable = executable(differentiated, native=native)
         self._point_bytes = 8 * sum(size(slot.shape) for slot in slots)
         self.byte_size = self._executable.byte_size
 
@@ -213,7 +219,7 @@ def compile_program(
     graph = simplify(graph, checkpoint)
     propagation = Propagation(strong_zeros=not options.parity)
     slots, differentiated = _differentiated(graph, wants, propagation, limits, checkpoint)
-    return Program(wants, stable_forms, slots, simplify(differentiated, checkpoint))
+    return Program(wants, stable_forms, slots, simplify(differentiated, checkpoint), native=runs_natively(graph))
 
 
 def _differentiated(

@@ -1,19 +1,36 @@
-"""Which backend runs a graph: native code where it can, NumPy elsewhere."""
+"""Which backend runs a function: native code where it can, NumPy elsewhere.
+
+The choice is made for a function as a whole, all its outputs and all its derivatives of any order. Were it made for
+each program, the same value could come with other last bits depending on what else was wanted beside it.
+"""
 
 from __future__ import annotations
 
+from functools import cache
+
+from gradmill_server.engine import ops
+from gradmill_server.engine.autodiff import local_partial
+from gradmill_server.engine.backends.native.handlers import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.native.levels import host_level
-from gradmill_server.engine.backends.native.tape import TapeExecutable, runs_natively
+from gradmill_server.engine.backends.native.tape import TapeExecutable
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
-from gradmill_server.engine.ir import Graph
+from gradmill_server.engine.ir import Graph, GraphBuilder, Input
 
 Executable = TapeExecutable | NumpyExecutable
 
 
-def executable(graph: Graph) -> Executable:
-    """Return a graph ready to run, by the fastest backend that can run all of it."""
+def runs_natively(function: Graph) -> bool:
+    """Whether a function and every derivative of it run on the tape machine of this processor."""
+    if host_level() is None:
+        return False
+    closed = native_closure()
+    return all(not node.shape and (not node.arguments or node.operation in closed) for node in function.nodes)
+
+
+def executable(graph: Graph, *, native: bool) -> Executable:
+    """Return a graph ready to run: natively, where its function `runs_natively`, else by NumPy."""
     level = host_level()
-    if level is None or not runs_natively(graph):
+    if level is None or not native:
         return NumpyExecutable(graph)
     return TapeExecutable(graph, level)
 
@@ -22,3 +39,23 @@ def backend_name() -> str:
     """Return the name of the default backend on this machine, with the processor level it is compiled for."""
     level = host_level()
     return "numpy" if level is None else f"native {level.name}"
+
+
+@cache
+def native_closure() -> frozenset[str]:
+    """Return the operations that have machine code, as has every operation of their derivatives of any order."""
+    uses = {name: _derivative_operations(name) for name in ops.TABLE}
+    closed = set(NATIVE_OPERATIONS)
+    while open_ended := {name for name in closed if not uses[name] <= closed}:
+        closed -= open_ended
+    return frozenset(closed)
+
+
+def _derivative_operations(name: str) -> set[str]:
+    """Return the operations that a row's local partials are made of."""
+    arity = ops.TABLE[name].arity
+    builder = GraphBuilder([Input(f"x{place}") for place in range(arity)])
+    index = ops.emit(builder, name, range(arity))
+    for operand in range(arity):
+        local_partial(builder, index, operand)
+    return {node.operation for node in builder if node.arguments}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradmill_server.engine.lanes import vector_function
 from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select
 from gradmill_server.engine.ops.value import Value, elementwise
 
@@ -47,12 +48,18 @@ def _tanh_partial(x: Value) -> Value:
 
 OPERATIONS = (
     Operation(
-        name="sin", summary="The sine of x radians.", value=np.sin, partials=(lambda _z, x: _cos(x),), domain=(REALS,)
+        name="sin",
+        summary="The sine of x radians.",
+        value=np.sin,
+        lanes=vector_function("sin"),
+        partials=(lambda _z, x: _cos(x),),
+        domain=(REALS,),
     ),
     Operation(
         name="cos",
         summary="The cosine of x radians.",
         value=np.cos,
+        lanes=vector_function("cos"),
         partials=(lambda _z, x: -_sin(x),),
         domain=(REALS,),
     ),
@@ -60,6 +67,7 @@ OPERATIONS = (
         name="tan",
         summary="The tangent of x radians.",
         value=np.tan,
+        lanes=vector_function("tan"),
         partials=(lambda z, _x: 1.0 + z * z,),
         domain=(Interval(-1.5, 1.5),),
     ),
@@ -67,6 +75,7 @@ OPERATIONS = (
         name="asin",
         summary="The arc sine, in radians.",
         value=np.arcsin,
+        lanes=vector_function("asin"),
         partials=(lambda _z, x: _asin_partial(x),),
         aliases=("arcsin",),
         convention="inf at -1 and 1",
@@ -76,6 +85,7 @@ OPERATIONS = (
         name="acos",
         summary="The arc cosine, in radians.",
         value=np.arccos,
+        lanes=vector_function("acos"),
         partials=(lambda _z, x: -_asin_partial(x),),
         aliases=("arccos",),
         convention="-inf at -1 and 1",
@@ -85,6 +95,7 @@ OPERATIONS = (
         name="atan",
         summary="The arc tangent, in radians.",
         value=np.arctan,
+        lanes=vector_function("atan"),
         partials=(lambda _z, x: 1.0 / (1.0 + x * x),),
         aliases=("arctan",),
         domain=(REALS,),
@@ -93,6 +104,7 @@ OPERATIONS = (
         name="atan2",
         summary="The angle of the point (x, y), as atan2(y, x), in radians.",
         value=np.arctan2,
+        lanes=vector_function("atan2"),
         partials=(lambda _z, y, x: _atan2_partial(x, y, x), lambda _z, y, x: _atan2_partial(-y, y, x)),
         aliases=("arctan2",),
         convention="0 at the origin",

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from gradmill_server.engine.vector_math import inverse_trigonometric, trigonometric
 from gradmill_server.engine.vector_math.definition import VectorFunction
 
-FUNCTIONS: Mapping[str, VectorFunction] = MappingProxyType({})
+_FAMILIES = (inverse_trigonometric, trigonometric)
+
+FUNCTIONS: Mapping[str, VectorFunction] = MappingProxyType(
+    {function.name: function for family in _FAMILIES for function in family.FUNCTIONS}
+)
 """Every vector function by its name."""
 
 __all__ = ["FUNCTIONS", "VectorFunction"]

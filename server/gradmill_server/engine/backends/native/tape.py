@@ -10,7 +10,6 @@ import numpy as np
 
 from gradmill_server.engine.backends.native.handlers import (
     LANE_QUANTUM,
-    NATIVE_OPERATIONS,
     OPERAND_FIELDS,
     RECORD,
     HandlerLibrary,
@@ -36,11 +35,6 @@ _LANES_PER_SLICE = 2_000_000
 """Records times lanes between two checkpoints: one to two milliseconds."""
 
 
-def runs_natively(graph: Graph) -> bool:
-    """Whether every value is a scalar and every operation has machine code."""
-    return all(not node.shape and (not node.arguments or node.operation in NATIVE_OPERATIONS) for node in graph.nodes)
-
-
 class TapeExecutable:
     """A graph as a tape. Immutable; runs in many threads at once, each with scratch of its own.
 
@@ -53,7 +47,7 @@ class TapeExecutable:
     fewest_points = LANE_QUANTUM
 
     def __init__(self, graph: Graph, level: Level) -> None:
-        """Assemble the tape. The graph must be one that `runs_natively`."""
+        """Assemble the tape. Every value must be a scalar and every operation have machine code."""
         handlers = library(level)
         plan = plan_slots(graph)
         self._slots = plan.slot_count
