@@ -13,7 +13,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from gradmill.descriptions import FunctionInfo, OperationInfo, OutputInfo
-from gradmill.errors import invalid_points, invalid_response
+from gradmill.errors import Failure, InvalidRequestError, invalid_points, invalid_response
 from gradmill.exchange import Budget, Environment, Exchange, Request
 from gradmill.explanation import Explanation, read_explanation
 from gradmill.flows import Flow
@@ -232,6 +232,15 @@ def as_wish(
     timeout: float | None,
     progress: Callable[[int, int], object] | None,
 ) -> Wish:
-    """Return a wish from the arguments of a client's methods."""
-    names = (with_respect_to,) if isinstance(with_respect_to, str) else tuple(with_respect_to or ())
+    """Return a wish from the arguments of a client's methods.
+
+    Raises:
+        InvalidRequestError: ``with_respect_to`` is an empty sequence, which on the wire would mean all inputs.
+    """
+    if with_respect_to is None:
+        return Wish(derivatives, (), timeout, progress)
+    names = (with_respect_to,) if isinstance(with_respect_to, str) else tuple(with_respect_to)
+    if not names:
+        message = "with_respect_to is empty; name an input, or leave it out for all"
+        raise InvalidRequestError(message, Failure(reason="WANT_INVALID"))
     return Wish(derivatives, names, timeout, progress)

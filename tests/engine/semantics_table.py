@@ -315,6 +315,8 @@ STABLE_SPELLINGS = (
     StableSpelling("log1p", "log(1 + x)", (1e-20,)),
     StableSpelling("log1p", "log(x + 1)", (-3e-13,)),
     StableSpelling("expm1", "exp(x) - 1", (1e-20,)),
+    StableSpelling("expm1", "exp(x) + -1", (1e-20,)),
+    StableSpelling("expm1", "-1 + exp(x)", (-1e-20,)),
     StableSpelling("abs", "sqrt(x*x)", (1e200,)),
     StableSpelling("abs", "sqrt(x**2)", (-1e-200,)),
     StableSpelling("hypot", "sqrt(x*x + y*y)", (3e200, 4e200)),

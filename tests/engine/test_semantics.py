@@ -294,3 +294,13 @@ def test_what_has_no_limit_stays_nan(y: float) -> None:
     graph = canonicalize(parse_formula("x*log(y)", None, LIMITS))
     ((value,),) = at_matrix(graph, [[0.0, y]], Kind.VALUE).arrays
     assert np.isnan(value.array).all()
+
+
+@pytest.mark.parametrize(("formula", "form", "slope"), [("1 - exp(x)", "expm1", -1.0), ("log(1 - x)", "log1p", -1.0)])
+def test_mirrored_spellings_are_stable_too(formula: str, form: str, slope: float) -> None:
+    """A spelling that cancels is recognised from either side: near 0 the small number is kept, not rounded away."""
+    graph = canonicalize(parse_formula(formula, None, LIMITS))
+    value, gradients = at_matrix(graph, [[1e-20]], Kind.VALUE, Kind.GRADIENT).arrays
+    assert value[0].array.tolist() == [-1e-20]
+    assert gradients[0].array.tolist() == [[slope]]
+    assert use_stable_forms(graph)[1] == (form,)

@@ -101,10 +101,30 @@ def _log1p(operands: list[Value]) -> Value | None:
     return None if inner is None or inner.node.is_constant else apply("log1p", inner)
 
 
+def _log1p_of_negative(operands: list[Value]) -> Value | None:
+    difference = _operands(operands[0], "subtract")
+    if difference is None or difference[0].constant != 1.0 or difference[1].node.is_constant:
+        return None
+    return apply("log1p", -difference[1])
+
+
 def _expm1(operands: list[Value]) -> Value | None:
+    """Match exp(u) - 1, and 1 - exp(u) for its negative."""
     left, right = operands
     exponent = _operand(left, "exp")
-    return apply("expm1", exponent) if exponent is not None and right.constant == 1.0 else None
+    if exponent is not None and right.constant == 1.0:
+        return apply("expm1", exponent)
+    exponent = _operand(right, "exp")
+    return -apply("expm1", exponent) if exponent is not None and left.constant == 1.0 else None
+
+
+def _expm1_of_sum(operands: list[Value]) -> Value | None:
+    """Match exp(u) + -1 and -1 + exp(u)."""
+    for term, one in (operands, reversed(operands)):
+        exponent = _operand(term, "exp")
+        if exponent is not None and one.constant == -1.0:
+            return apply("expm1", exponent)
+    return None
 
 
 def _sigmoid(operands: list[Value]) -> Value | None:
@@ -139,9 +159,10 @@ def _xlogy(operands: list[Value]) -> Value | None:
 
 
 _FORMS: dict[str, tuple[tuple[str, Form], ...]] = {
-    "log": (("softplus", _softplus), ("log_sigmoid", _log_sigmoid), ("log1p", _log1p)),
+    "log": (("softplus", _softplus), ("log_sigmoid", _log_sigmoid), ("log1p", _log1p), ("log1p", _log1p_of_negative)),
     "log1p": (("softplus", _softplus_of_log1p),),
     "subtract": (("expm1", _expm1),),
+    "add": (("expm1", _expm1_of_sum),),
     "divide": (("sigmoid", _sigmoid),),
     "sqrt": (("abs", _abs), ("hypot", _hypot)),
     "multiply": (("xlogy", _xlogy),),
