@@ -336,7 +336,9 @@ def test_large_request_is_answered_like_a_small_one() -> None:
     many, one = (results(body) for body in asyncio.run(scenario()))
     assert many[0].shape == (100_000,)
     assert many[0][:1].tobytes() == one[0].tobytes()
-    np.testing.assert_allclose(many[1][:, 0], np.cos(column[:, 0]) * column[:, 0] + np.sin(column[:, 0]), rtol=1e-14)
+    expected = np.cos(column[:, 0]) * column[:, 0] + np.sin(column[:, 0])
+    # The two terms, of size 1, cancel near |x| = 2.03: what is left has their rounding.
+    np.testing.assert_allclose(many[1][:, 0], expected, rtol=1e-14, atol=4e-16)
 
 
 def test_register_describes_and_compiles() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradmill_server.engine.lanes import choose
+from gradmill_server.engine.lanes import choose, vector_function
 from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select
 from gradmill_server.engine.ops.value import Value, elementwise
 
@@ -129,6 +129,7 @@ OPERATIONS = (
         name="power",
         summary="x to the power y, by IEEE 754: 1 for y = 0, NaN for a negative x and a fractional y.",
         value=_power_value,
+        lanes=vector_function("power"),
         partials=(_power_by_base, _power_by_exponent),
         aliases=("pow",),
         notation="{0}**{1}",
@@ -140,6 +141,7 @@ OPERATIONS = (
         name="mod",
         summary="The remainder of x / y with the sign of y (floored division).",
         value=np.mod,
+        lanes=vector_function("mod"),
         partials=(lambda _z, _x, _y: 1.0, lambda z, x, y: -_round((x - z) / y)),
         aliases=("remainder",),
         notation="{0} % {1}",
@@ -150,6 +152,7 @@ OPERATIONS = (
         name="fmod",
         summary="The remainder of x / y with the sign of x (truncated division).",
         value=np.fmod,
+        lanes=vector_function("fmod"),
         partials=(lambda _z, _x, _y: 1.0, lambda z, x, y: -_round((x - z) / y)),
         convention="1 by x at the jumps",
         domain=(REALS, _NONZERO),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradmill_server.engine.lanes import Lanes
+from gradmill_server.engine.lanes import Lanes, vector_function
 from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select
 from gradmill_server.engine.ops.value import Value, elementwise
 
@@ -60,6 +60,7 @@ OPERATIONS = (
         name="exp",
         summary="The exponential.",
         value=np.exp,
+        lanes=vector_function("exp"),
         partials=(lambda z, _x: z,),
         domain=(Interval(-700.0, 700.0),),
     ),
@@ -67,6 +68,7 @@ OPERATIONS = (
         name="expm1",
         summary="exp(x) - 1, exact also near 0.",
         value=np.expm1,
+        lanes=vector_function("expm1"),
         partials=(lambda _z, x: _exp(x),),
         domain=(Interval(-40.0, 700.0),),
     ),
@@ -74,6 +76,7 @@ OPERATIONS = (
         name="log",
         summary="The natural logarithm.",
         value=np.log,
+        lanes=vector_function("log"),
         partials=(lambda _z, x: 1.0 / x,),
         aliases=("ln",),
         convention="1/x throughout: inf at 0, also where the value is NaN",
@@ -83,6 +86,7 @@ OPERATIONS = (
         name="log1p",
         summary="log(1 + x), exact also near 0.",
         value=np.log1p,
+        lanes=vector_function("log1p"),
         partials=(lambda _z, x: 1.0 / (1.0 + x),),
         domain=(Interval(-0.999, 1e3),),
     ),
@@ -99,6 +103,7 @@ OPERATIONS = (
         name="cbrt",
         summary="The real cube root.",
         value=np.cbrt,
+        lanes=vector_function("cbrt"),
         partials=(lambda z, _x: 1.0 / (3.0 * (z * z)),),
         convention="inf at 0",
         domain=(REALS,),
@@ -107,6 +112,7 @@ OPERATIONS = (
         name="sigmoid",
         summary="The logistic function 1/(1 + exp(-x)), stable at both ends.",
         value=_sigmoid_value,
+        lanes=vector_function("sigmoid"),
         partials=(lambda z, x: z * _sigmoid(-x),),
         aliases=("expit", "logistic"),
         domain=(Interval(-700.0, 700.0),),
@@ -115,6 +121,7 @@ OPERATIONS = (
         name="softplus",
         summary="log(1 + exp(x)), stable at both ends.",
         value=_softplus_value,
+        lanes=vector_function("softplus"),
         partials=(lambda _z, x: _sigmoid(x),),
         domain=(Interval(-700.0, 700.0),),
     ),
@@ -122,6 +129,7 @@ OPERATIONS = (
         name="logaddexp",
         summary="log(exp(x) + exp(y)), stable.",
         value=_logaddexp_value,
+        lanes=vector_function("logaddexp"),
         partials=(lambda _z, x, y: _logaddexp_share(x, y), lambda _z, x, y: _logaddexp_share(y, x)),
         convention="1/2 each for equal infinities",
         domain=(REALS, REALS),
@@ -130,6 +138,7 @@ OPERATIONS = (
         name="xlogy",
         summary="x*log(y), and 0 for x = 0 and a finite y >= 0.",
         value=_xlogy_value,
+        lanes=vector_function("xlogy"),
         partials=(lambda _z, _x, y: _log(y), _xlogy_by_y),
         convention="at x = 0: log(y) by x, 0 by y",
         domain=(REALS, _POSITIVE),

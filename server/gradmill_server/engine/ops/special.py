@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradmill_server.engine.lanes import vector_function
 from gradmill_server.engine.ops.operation import Interval, Operation
 from gradmill_server.engine.ops.value import elementwise
 
@@ -87,6 +88,7 @@ OPERATIONS = (
         name="erf",
         summary="The error function.",
         value=_erf_value,
+        lanes=vector_function("erf"),
         partials=(lambda _z, x: _TWO_BY_ROOT_PI * _exp_minus_square(x),),
         domain=(Interval(-6.0, 6.0),),
     ),
@@ -94,6 +96,7 @@ OPERATIONS = (
         name="erfc",
         summary="The complementary error function 1 - erf(x), exact also where it is tiny.",
         value=_erfc_value,
+        lanes=vector_function("erfc"),
         partials=(lambda _z, x: -_TWO_BY_ROOT_PI * _exp_minus_square(x),),
         domain=(Interval(-6.0, 26.0),),
     ),
@@ -101,6 +104,7 @@ OPERATIONS = (
         name="normal_cdf",
         summary="The standard normal distribution function, exact also in the lower tail.",
         value=_normal_cdf_value,
+        lanes=vector_function("normal_cdf"),
         partials=(lambda _z, x: _normal_pdf(x),),
         aliases=("norm_cdf", "ndtr"),
         domain=(Interval(-37.0, 9.0),),
@@ -110,6 +114,7 @@ OPERATIONS = (
         name="normal_pdf",
         summary="The standard normal density exp(-x*x/2)/sqrt(2*pi).",
         value=_normal_pdf_value,
+        lanes=vector_function("normal_pdf"),
         partials=(lambda z, x: -(x * z),),
         aliases=("norm_pdf",),
         domain=(Interval(-37.0, 37.0),),
@@ -119,6 +124,7 @@ OPERATIONS = (
         name="exp_minus_square",
         summary="exp(-x*x), to the last digits however large x is.",
         value=_exp_minus_square_value,
+        lanes=vector_function("exp_minus_square"),
         partials=(lambda z, x: -2.0 * (x * z),),
         internal=True,
         domain=(Interval(-26.0, 26.0),),

@@ -5,10 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gradmill_server.engine.vector_math import inverse_trigonometric, trigonometric
+from gradmill_server.engine.vector_math import (
+    error_functions,
+    exponentials,
+    hyperbolic,
+    inverse_trigonometric,
+    logarithms,
+    powers,
+    remainders,
+    trigonometric,
+)
 from gradmill_server.engine.vector_math.definition import VectorFunction
 
-_FAMILIES = (inverse_trigonometric, trigonometric)
+_FAMILIES = (
+    exponentials,
+    logarithms,
+    powers,
+    hyperbolic,
+    trigonometric,
+    inverse_trigonometric,
+    error_functions,
+    remainders,
+)
 
 FUNCTIONS: Mapping[str, VectorFunction] = MappingProxyType(
     {function.name: function for family in _FAMILIES for function in family.FUNCTIONS}

@@ -1,0 +1,110 @@
+"""The hyperbolic functions.
+
+With x = n*ln(2) + r, sinh(x) is (p - q) cosh(r) + (p + q) sinh(r), where p = 2**(n-1) and q = 2**(-n-1), and cosh(x)
+the same with the two weights exchanged: the even and odd halves of one exponential's polynomial give all of them,
+without a division for exp(-x) and without cancelling near 0 (J.-M. Muller, "Elementary Functions", chapter on range
+reduction, has the addition formulas).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gradmill_server.engine.lanes import Lanes, choose, constant, rare
+from gradmill_server.engine.vector_math.definition import VectorFunction
+from gradmill_server.engine.vector_math.exponentials import Reduced, reduce, scaled_at_the_ends, unusual
+from gradmill_server.engine.vector_math.exponents import power_of_two, reciprocal_power_of_two
+
+_FLAT = 20.0
+"""From here on the hyperbolic tangent rounds to 1."""
+
+
+class _Sum(NamedTuple):
+    """A number as head + tail, the head being the sum rounded."""
+
+    head: Lanes
+    tail: Lanes
+
+
+def _combination(reduced: Reduced, growing: Lanes, falling: Lanes) -> _Sum:
+    """Return growing*exp(r) + falling*exp(-r).
+
+    Args:
+        reduced: tells r.
+        growing: a power of two.
+        falling: a power of two, or its negative, of magnitude growing or at most a quarter of it.
+    """
+    of_cosh = growing + falling
+    of_sinh = growing - falling
+    # Lost when n is about 27; what the other weight loses is multiplied by a small number.
+    weight_lost = (growing - of_cosh) + falling
+    head = of_sinh.times_plus(reduced.head, of_cosh)
+    lost = of_sinh.times_plus(reduced.head, of_cosh - head) + weight_lost
+    from_sinh = (reduced.square * reduced.rounded).times_plus(reduced.odd, reduced.tail)
+    from_cosh = (reduced.square * reduced.cosh_by_square()).times_plus(of_cosh, lost)
+    rest = from_sinh.times_plus(of_sinh, from_cosh)
+    total = head + rest
+    return _Sum(total, rest - (total - head))
+
+
+def _halved_powers(reduced: Reduced) -> tuple[Lanes, Lanes]:
+    """Return 2**(n-1) and 2**(-n-1)."""
+    return power_of_two(reduced.pattern - 1), reciprocal_power_of_two(reduced.pattern + 1)
+
+
+def _sinh(x: Lanes) -> Lanes:
+    """Write sinh(x), odd by construction."""
+    magnitude = abs(x)
+    reduced = reduce(magnitude)
+    growing, falling = _halved_powers(reduced)
+    usual = _combination(reduced, growing, -falling).head
+    return rare(unusual(x), usual, lambda: scaled_at_the_ends(reduced, magnitude, doublings=-1.0)).with_sign_of(x)
+
+
+def _cosh_sum(reduced: Reduced) -> _Sum:
+    growing, falling = _halved_powers(reduced)
+    return _combination(reduced, growing, falling)
+
+
+def _cosh(x: Lanes) -> Lanes:
+    """Write cosh(x), even by construction."""
+    magnitude = abs(x)
+    reduced = reduce(magnitude)
+    usual = _cosh_sum(reduced).head
+    return rare(unusual(x), usual, lambda: scaled_at_the_ends(reduced, magnitude, doublings=-1.0))
+
+
+def _sech(x: Lanes) -> Lanes:
+    """Write 1/cosh(x), put right by one Newton step; far out, where cosh would overflow, 2 exp(-|x|)."""
+    negative = -abs(x)
+    reduced = reduce(negative)
+    cosh = _cosh_sum(reduced)
+    reciprocal = 1.0 / cosh.head
+    remainder = (-reciprocal).times_plus(cosh.tail, (-reciprocal).times_plus(cosh.head, 1.0))
+    usual = remainder.times_plus(reciprocal, reciprocal)
+    return rare(unusual(x), usual, lambda: scaled_at_the_ends(reduced, negative, doublings=1.0))
+
+
+def _tanh(x: Lanes) -> Lanes:
+    """Write sinh(x)/cosh(x), both divided by 2**(n-1), with the quotient's error put right by its remainder."""
+    magnitude = abs(x)
+    # A NaN passes the comparison's else.
+    reduced = reduce(choose(magnitude.greater(_FLAT), _FLAT, magnitude))
+    falling = reciprocal_power_of_two(reduced.pattern + reduced.pattern)
+    one = constant(x.emitter, 1.0)
+    above = _combination(reduced, one, -falling)
+    below = _combination(reduced, one, falling)
+    reciprocal = 1.0 / below.head
+    quotient = above.head * reciprocal
+    remainder = (-quotient).times_plus(below.head, above.head)
+    remainder = remainder + (-quotient).times_plus(below.tail, above.tail)
+    return remainder.times_plus(reciprocal, quotient).with_sign_of(x)
+
+
+FUNCTIONS: tuple[VectorFunction, ...] = (
+    VectorFunction("sinh", 1, _sinh),
+    VectorFunction("cosh", 1, _cosh),
+    VectorFunction("tanh", 1, _tanh),
+    VectorFunction("sech", 1, _sech),
+)
+"""sinh, cosh, tanh, sech."""

@@ -1,0 +1,146 @@
+"""Logarithms.
+
+The argument is 2^k·m with m = 1 + f in [√½, √2). With s = f/(2 + f) and R = (log(m)/s - 2) a polynomial in s²,
+log(m) = f - (f²/2 - s·(f²/2 + R)): the leading term is exact and the rest small, which leaves little to round. To that
+comes k·log 2, its first part exact too. (Cody and Waite, "Software Manual for the Elementary Functions", 1980, ch. 5;
+Muller, "Elementary Functions", ch. 6. Coefficients are our own, by Remez exchange.)
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gradmill_server.engine.lanes import Lanes, Mask, call, choose, rare
+from gradmill_server.engine.vector_math.definition import VectorFunction
+from gradmill_server.engine.vector_math.double_double import fast_two_sum, two_sum
+from gradmill_server.engine.vector_math.exponents import nearest_whole, power_of_two
+from gradmill_server.engine.vector_math.extended import (
+    LARGEST_USUAL_EXPONENT,
+    LN2_HIGH,
+    LN2_LOW,
+    extended_expm1,
+    extended_exponential,
+    extended_exponential_anywhere,
+    is_positive_normal,
+    split,
+    split_any,
+)
+from gradmill_server.engine.vector_math.polynomials import horner
+
+_INFINITY: Final = float("inf")
+_NAN: Final = float("nan")
+_LARGEST_SUMMED_EXPONENT: Final = 700.0
+
+# (2 artanh(s)/s - 2)/s² as a polynomial of degree 7 in s², for s² <= 0.02945; beside the whole logarithm its error is
+# below 2^-66.
+_ARTANH: Final = (
+    0.6666666666666666,
+    0.4000000000000624,
+    0.2857142856908736,
+    0.22222222646571452,
+    0.18181775683767323,
+    0.15387089950270558,
+    0.13250136518180333,
+    0.13251160407860055,
+)
+
+
+def _from_parts(exponent: Lanes, excess: Lanes, rest: Lanes | None = None) -> Lanes:
+    """Return exponent·log 2 + log(1 + excess + rest), the rest being below a last place of 1."""
+    s = excess / (excess + 2.0)
+    z = s * s
+    half = excess * 0.5
+    low = s.times_plus(z.times_plus(horner(z, _ARTANH), half * excess), exponent * LN2_LOW)
+    if rest is not None:
+        # The rest counts by the slope 1/(1 + excess) = (1 - s)/(1 + s).
+        low = rest.times_plus(s.times_plus(s + s, 1.0) - (s + s), low)
+    high, left = fast_two_sum(exponent * LN2_HIGH, excess)
+    return high + (left - half.times_plus(excess, -low))
+
+
+def _log(x: Lanes) -> Lanes:
+    parts = split(x)
+    usual = _from_parts(parts.exponent, parts.fraction - 1.0)
+    return rare(~is_positive_normal(x), usual, lambda: _log_at_the_ends(x))
+
+
+def _log_at_the_ends(x: Lanes) -> Lanes:
+    parts = split_any(x)
+    subnormal = _from_parts(parts.exponent, parts.fraction - 1.0)
+    # -inf at both zeros, inf at inf, NaN below zero and beside a NaN.
+    special = choose(x.equals(0.0), -_INFINITY, choose(x.equals(_INFINITY), _INFINITY, _NAN))
+    return choose(x.greater(0.0) & x.less(_INFINITY), subnormal, special)
+
+
+def _log1p(x: Lanes) -> Lanes:
+    usual = _log1p_inside(x)
+    # Far out, where 1 + x is x and 2^-k may not be normal, and outside the domain.
+    beyond = ~(x.greater(-1.0) & x.less(2.0**1000))
+    return rare(beyond, usual, lambda: call("log", x + 1.0))
+
+
+def _log1p_inside(x: Lanes) -> Lanes:
+    """Return log(1 + x) for -1 < x < 2^1000."""
+    whole, rest = two_sum(1.0, x)
+    parts = split(whole)
+    unscaled = parts.exponent.equals(0.0)
+    excess = choose(unscaled, x, parts.fraction - 1.0)
+    scaled_rest = choose(unscaled, 0.0, rest * power_of_two(nearest_whole(-parts.exponent).pattern))
+    # With the sign of x, for the sum with 0·log 2 would lose that of -0.
+    return _from_parts(parts.exponent, excess, scaled_rest).with_sign_of(x)
+
+
+def _xlogy(x: Lanes, y: Lanes) -> Lanes:
+    """Return the product, and 0 where x is 0 and y finite and not negative: there it has that limit."""
+    return choose(x.equals(0.0) & y.greater_equal(0.0) & y.less(_INFINITY), 0.0, x * call("log", y))
+
+
+def _logaddexp(x: Lanes, y: Lanes) -> Lanes:
+    """Return the larger plus log1p(exp(-difference)), the difference with its rounding error.
+
+    Where a negative larger number eats up the logarithm, the sum is taken before the logarithm instead.
+    """
+    swap = y.greater(x)
+    larger, smaller = choose(swap, y, x), choose(swap, x, y)
+    difference = two_sum(smaller, -larger)
+    gain = _log1p_inside(extended_exponential(difference))
+    is_usual = difference.high.greater(-LARGEST_USUAL_EXPONENT)
+    return rare(~is_usual | _cancels(larger, gain), larger + gain, lambda: _logaddexp_with_care(larger, smaller))
+
+
+def _logaddexp_with_care(larger: Lanes, smaller: Lanes) -> Lanes:
+    difference = two_sum(smaller, -larger)
+    gain = _log1p_inside(extended_exponential_anywhere(difference))
+    # Beyond that the sum's low parts would vanish; both terms are below 2^-1000 there.
+    needs_sum = _cancels(larger, gain) & smaller.greater(-_LARGEST_SUMMED_EXPONENT)
+    equal_infinities = larger.equals(smaller) & abs(larger).equals(_INFINITY)
+    plain = choose(equal_infinities, larger, larger + gain)
+    return choose(needs_sum, _logarithm_of_sum_near_one(larger, smaller), plain)
+
+
+def _cancels(larger: Lanes, gain: Lanes) -> Mask:
+    """Hold where the sum of both is smaller than the gain, whose error it would keep."""
+    return larger.less(0.0) & larger.greater(-2.0 * gain)
+
+
+def _logarithm_of_sum_near_one(larger: Lanes, smaller: Lanes) -> Lanes:
+    """Return log1p((exp(larger) - 1) + exp(smaller)), the sum in double-double; it loses some 2^-100 at most.
+
+    So the result keeps its digits down to 2^-48; nearer to zero it errs by a few parts in 2^100.
+    """
+    first, second = extended_expm1(larger), extended_expm1(smaller)
+    minus_one, missing = two_sum(first.scale - 1.0, first.scale * first.excess.high)
+    excess, left = two_sum(second.scale, second.scale * second.excess.high)
+    total, rest = two_sum(minus_one, excess)
+    rest = rest + ((missing + left) + (first.scale * first.excess.low + second.scale * second.excess.low))
+    high, low = fast_two_sum(total, rest)
+    return _log1p_inside(high) + low
+
+
+FUNCTIONS: tuple[VectorFunction, ...] = (
+    VectorFunction("log", 1, _log),
+    VectorFunction("log1p", 1, _log1p),
+    VectorFunction("xlogy", 2, _xlogy),
+    VectorFunction("logaddexp", 2, _logaddexp),
+)
+"""Logarithms: the first two err by less than 0.75 of a unit in the last place, the others by less than 1.5."""
