@@ -142,7 +142,7 @@ def scaled_at_the_ends(reduced: Reduced, x: Lanes, doublings: float = 0.0) -> La
 
 
 def exp_of_sum(head: Lanes, tail: Lanes | None = None) -> Lanes:
-    """Write exp(head + tail), for use in other functions; below 0.7 units in the last place.
+    """Write exp(head + tail), for use in other functions; below 0.7 units in the last place, 0.8 for subnormal results.
 
     Args:
         head: any float64; where it is infinite or NaN the tail is not looked at.

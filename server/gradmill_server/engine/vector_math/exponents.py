@@ -28,10 +28,6 @@ class Whole(NamedTuple):
     number: Lanes
     pattern: Bits
 
-    def as_integer(self) -> Bits:
-        """Return the number as int64."""
-        return self.pattern - _SHIFT_PATTERN
-
 
 def nearest_whole(x: Lanes, factor: float = 1.0) -> Whole:
     """Return the whole number nearest to x*factor, halves to even, the product not rounded; arbitrary beyond 2**51."""
@@ -42,11 +38,6 @@ def nearest_whole(x: Lanes, factor: float = 1.0) -> Whole:
 def whole_as_integer(x: Lanes) -> Bits:
     """Return a whole number below 2**51 in magnitude as int64."""
     return (x + _SHIFT).as_bits() - _SHIFT_PATTERN
-
-
-def integer_as_whole(x: Bits) -> Lanes:
-    """Return an int64 below 2**51 in magnitude as float64."""
-    return (x + _SHIFT_PATTERN).as_lanes() - _SHIFT
 
 
 def power_of_two(exponent: Bits) -> Lanes:
