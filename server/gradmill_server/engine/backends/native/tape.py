@@ -34,6 +34,8 @@ _WIDEST_BLOCK = 1024
 _LANES_PER_SLICE = 2_000_000
 """Records times lanes between two checkpoints: one to two milliseconds."""
 
+_THREAD = threading.local()
+
 
 class TapeExecutable:
     """A graph as a tape. Immutable; runs in many threads at once, each with scratch of its own.
@@ -60,7 +62,6 @@ class TapeExecutable:
         self._constant_slots = np.array([slot for slot, _ in constants], dtype=np.intp)
         self._constants = np.array([float(node.constant_array()) for _, node in constants])
         self._results = np.array([plan.slot_of[output.node] for output in graph.outputs], dtype=np.intp)
-        self._local = threading.local()
         self.scratch_bytes_per_point = plan.slot_count * _BYTES_PER_LANE
         self.byte_size = self._tape.nbytes + self._constants.nbytes * 2 + self._results.nbytes
 
@@ -80,7 +81,7 @@ class TapeExecutable:
             column[:] = values
         results = np.empty((len(self._results), rows))
         lanes = _lanes_of_a_block(rows, self._widest)
-        buffer = self._buffer(lanes)
+        buffer = _scratch(self._slots * lanes * _BYTES_PER_LANE)
         scratch = np.frombuffer(memoryview(buffer), count=self._slots * lanes).reshape(self._slots, lanes)
         scratch[self._constant_slots] = self._constants[:, np.newaxis]
         address = ctypes.addressof(buffer)
@@ -93,13 +94,16 @@ class TapeExecutable:
             results[:, start : start + used] = scratch[self._results, :used]
         return list(results)
 
-    def _buffer(self, lanes: int) -> ctypes.Array[ctypes.c_char]:
-        """Return this thread's scratch, grown to the block; lanes that hold no point hold what was left there."""
-        needed = max(1, self._slots * lanes) * _BYTES_PER_LANE
-        held: ctypes.Array[ctypes.c_char] | None = getattr(self._local, "buffer", None)
-        if held is None or len(held) < needed:
-            held = self._local.buffer = ctypes.create_string_buffer(needed)
-        return held
+
+def _scratch(needed: int) -> ctypes.Array[ctypes.c_char]:
+    """Return this thread's scratch, grown to the bytes needed; lanes that hold no point hold what was left there.
+
+    All programs of a thread share it: one for each would hold memory that no cache counts.
+    """
+    held: ctypes.Array[ctypes.c_char] | None = getattr(_THREAD, "scratch", None)
+    if held is None or len(held) < needed:
+        held = _THREAD.scratch = ctypes.create_string_buffer(max(1, needed))
+    return held
 
 
 def _widest_block(slots: int) -> int:
