@@ -113,7 +113,7 @@ def test_a_large_batch_is_computed_in_blocks() -> None:
             message = "time is up"
             raise DeadlineExceeded(message)
 
-    points = PointBatch.from_matrix(SEED.inputs, np.zeros((1_000_000, 3)))
+    points = PointBatch.from_matrix(SEED.inputs, np.zeros((5_000_000, 3)))
     with pytest.raises(DeadlineExceeded):
         compiled(SEED, Kind.GRADIENT).evaluate(points, LIMITS, count)
     assert seen == 5

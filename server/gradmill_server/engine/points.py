@@ -22,14 +22,17 @@ class PointBatch:
     Attributes:
         count: the number of points.
         is_matrix: whether they came as one matrix; gradients are then given as one.
+        matrix: that matrix, [points, elements]; None when they did not come as one.
+        arrays: for each input an array [points, *shape], or [1, *shape] when it is shared; none for a matrix.
     """
 
     def __init__(self, inputs: Sequence[Input], arrays: Sequence[FloatArray], count: int, *, is_matrix: bool) -> None:
         """Keep checked arrays; use `from_matrix` or `from_inputs`."""
         self._inputs = inputs
-        self._arrays = arrays
         self.count = count
         self.is_matrix = is_matrix
+        self.matrix = arrays[0] if is_matrix else None
+        self.arrays: Sequence[FloatArray] = () if is_matrix else arrays
 
     @classmethod
     def from_matrix(cls, inputs: Sequence[Input], matrix: FloatArray, *, field: str = "points.matrix") -> PointBatch:
@@ -113,10 +116,10 @@ class PointBatch:
 
     def block(self, start: int, stop: int) -> list[FloatArray]:
         """Return each input's values at points start..stop: [stop - start, *shape], or [1, *shape] when shared."""
-        if not self.is_matrix:
-            return [array if array.shape[0] == 1 else array[start:stop] for array in self._arrays]
+        if self.matrix is None:
+            return [array if array.shape[0] == 1 else array[start:stop] for array in self.arrays]
         rows = stop - start
-        columns = np.ascontiguousarray(self._arrays[0][start:stop].T)
+        columns = np.ascontiguousarray(self.matrix[start:stop].T)
         blocks: list[FloatArray] = []
         offset = 0
         for entry in self._inputs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, backward
 from gradmill_server.engine.backends.choice import executable, runs_natively
+from gradmill_server.engine.backends.results import ResultGroup
 from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output, Shape, size
@@ -30,11 +30,10 @@ VALUE_NOT_FINITE = 1
 DERIVATIVE_NOT_FINITE = 2
 """Bit of a point's flags: a wanted derivative is not finite."""
 
-_FLAG_OF = {Kind.VALUE: VALUE_NOT_FINITE, Kind.GRADIENT: DERIVATIVE_NOT_FINITE}
+_WHOLE = ("",)
+"""The names of the inputs that a result belongs to, when it belongs to all."""
 
-_TARGET_BLOCK_BYTES = 4 * 1024 * 1024
-_SMALLEST_FULL_BLOCK = 1024
-_LARGEST_BLOCK = 65536
+_FLAG_OF = {Kind.VALUE: VALUE_NOT_FINITE, Kind.GRADIENT: DERIVATIVE_NOT_FINITE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +77,13 @@ class Evaluation(NamedTuple):
     point_flags: npt.NDArray[np.uint8]
 
 
-class _Slot(NamedTuple):
-    """Where one output of the differentiated graph belongs among the results."""
+class _Group(NamedTuple):
+    """Results of one want and one output, which stand next to one another among the outputs of the graph."""
 
     want: int
     output: str
-    with_respect_to: str
-    shape: Shape
+    with_respect_to: tuple[str, ...]
+    shapes: tuple[Shape, ...]
 
 
 class Program:
@@ -101,18 +100,23 @@ class Program:
         self,
         wants: tuple[Want, ...],
         stable_forms: tuple[str, ...],
-        slots: list[_Slot],
+        groups: list[_Group],
         differentiated: Graph,
         *,
         native: bool,
     ) -> None:
-        """Prepare a differentiated graph, whose outputs are described by ``slots``, for a backend."""
+        """Prepare a differentiated graph, whose outputs are described by ``groups``, for a backend."""
         self.wants = wants
         self.stable_forms = stable_forms
         self.node_count = len(differentiated.nodes)
-        self._slots = slots
-        self._executable = executable(differentiated, native=native)
-        self._point_bytes = 8 * sum(size(slot.shape) for slot in slots)
+        self._groups = groups
+        kinds = [wants[group.want].kind for group in groups]
+        described = [
+            ResultGroup(_FLAG_OF[kind], group.shapes, kind is Kind.GRADIENT)
+            for kind, group in zip(kinds, groups, strict=True)
+        ]
+        self._executable = executable(differentiated, described, native=native)
+        self._point_bytes = 8 * sum(size(shape) for group in groups for shape in group.shapes)
         self.byte_size = self._executable.byte_size
 
     def evaluate(self, points: PointBatch, limits: Limits, checkpoint: Checkpoint) -> Evaluation:
@@ -136,66 +140,19 @@ class Program:
                 reason="RESULT_TOO_LARGE",
                 knob="maximum_result_bytes",
             )
-        block = self._block_points(limits)
-        results = [np.empty((points.count, *slot.shape)) for slot in self._slots]
-        flags = np.zeros(points.count, dtype=np.uint8)
-        for start in range(0, points.count, block):
-            stop = min(start + block, points.count)
-            arrays = self._executable.run(points.block(start, stop), stop - start, checkpoint)
-            for slot, result, array in zip(self._slots, results, arrays, strict=True):
-                result[start:stop] = array
-                _mark(flags[start:stop], array, _FLAG_OF[self.wants[slot.want].kind])
-        arranged = self._arranged(results)
-        if points.is_matrix:
-            arranged = [
-                _as_matrices(want, group, points.count) if want.kind is Kind.GRADIENT else group
-                for want, group in zip(self.wants, arranged, strict=True)
-            ]
-        return Evaluation(arranged, flags)
-
-    def _block_points(self, limits: Limits) -> int:
-        per_point = max(1, self._executable.scratch_bytes_per_point)
-        least = per_point * self._executable.fewest_points
-        if least > limits.maximum_scratch_bytes:
-            raise _too_large(
-                limits,
-                what="scratch bytes of the smallest block",
-                value=least,
-                reason="SCRATCH_TOO_LARGE",
-                knob="maximum_scratch_bytes",
-            )
-        wanted = max(_SMALLEST_FULL_BLOCK, _TARGET_BLOCK_BYTES // per_point)
-        return min(wanted, _LARGEST_BLOCK, limits.maximum_scratch_bytes // per_point)
-
-    def _arranged(self, results: list[FloatArray]) -> list[list[ResultArray]]:
-        """Group results by want."""
+        results = self._executable.evaluate(points, limits, checkpoint)
         arranged: list[list[ResultArray]] = [[] for _ in self.wants]
-        for slot, result in zip(self._slots, results, strict=True):
-            kind = self.wants[slot.want].kind
-            arranged[slot.want].append(ResultArray(kind, slot.output, slot.with_respect_to, result))
-        return arranged
-
-
-def _as_matrices(want: Want, group: list[ResultArray], count: int) -> list[ResultArray]:
-    """Put each output's gradients side by side, [points, elements]; no elements for a function without inputs."""
-    width = len(want.with_respect_to)
-    matrices = []
-    for position, output in enumerate(want.outputs):
-        parts = [entry.array for entry in group[position * width : (position + 1) * width]]
-        columns = [part.reshape(count, math.prod(part.shape[1:])) for part in parts]
-        matrix = np.concatenate([np.empty((count, 0)), *columns], axis=1)
-        matrices.append(ResultArray(want.kind, output, "", matrix))
-    return matrices
+        for group, arrays in zip(self._groups, results.groups, strict=True):
+            kind = self.wants[group.want].kind
+            names = _WHOLE if points.is_matrix else group.with_respect_to
+            into = arranged[group.want]
+            for name, values in zip(names, arrays, strict=True):
+                into.append(ResultArray(kind, group.output, name, values))
+        return Evaluation(arranged, results.point_flags)
 
 
 def _too_large(limits: Limits, *, what: str, value: int, reason: str, knob: str) -> LimitExceeded:
     return LimitExceeded.of(what, reason=reason, value=value, limit=getattr(limits, knob), knob=knob)
-
-
-def _mark(flags: npt.NDArray[np.uint8], array: FloatArray, bit: int) -> None:
-    finite = np.isfinite(array)
-    if not finite.all():
-        flags[~finite.reshape(len(flags), -1).all(axis=1)] |= bit
 
 
 def compile_program(
@@ -218,38 +175,32 @@ def compile_program(
         graph, stable_forms = use_stable_forms(graph, options.disabled_stable_forms, checkpoint)
     graph = simplify(graph, checkpoint)
     propagation = Propagation(strong_zeros=not options.parity)
-    slots, differentiated = _differentiated(graph, wants, propagation, limits, checkpoint)
-    return Program(wants, stable_forms, slots, simplify(differentiated, checkpoint), native=runs_natively(graph))
+    groups, differentiated = _differentiated(graph, wants, propagation, limits, checkpoint)
+    return Program(wants, stable_forms, groups, simplify(differentiated, checkpoint), native=runs_natively(graph))
 
 
 def _differentiated(
     graph: Graph, wants: tuple[Want, ...], propagation: Propagation, limits: Limits, checkpoint: Checkpoint
-) -> tuple[list[_Slot], Graph]:
-    """Return one graph that computes all that is wanted, and what each of its outputs is."""
+) -> tuple[list[_Group], Graph]:
+    """Return one graph that computes all that is wanted, and what its outputs are, group by group."""
     builder = GraphBuilder.extending(graph)
     position = {entry.name: index for index, entry in enumerate(graph.inputs)}
-    slots: list[_Slot] = []
-    outputs: list[Output] = []
-
-    def put(slot: _Slot, node: int) -> None:
-        slots.append(slot)
-        outputs.append(Output(f"result_{len(outputs)}", node))
-
+    groups: list[_Group] = []
+    results: list[int] = []
     for number, want in enumerate(wants):
+        varied = [position[entry] for entry in want.with_respect_to]
         for name in want.outputs:
             node = graph.output(name).node
             if want.kind is Kind.VALUE:
-                put(_Slot(number, name, "", graph.nodes[node].shape), node)
+                groups.append(_Group(number, name, ("",), (graph.nodes[node].shape,)))
+                results.append(node)
                 continue
-            varied = [position[entry] for entry in want.with_respect_to]
+            shapes = tuple([graph.inputs[index].shape for index in varied])
+            groups.append(_Group(number, name, want.with_respect_to, shapes))
             adjoints = backward(builder, node, varied, propagation, checkpoint)
-            for entry, index in zip(want.with_respect_to, varied, strict=True):
-                shape = graph.inputs[index].shape
+            for index, shape in zip(varied, shapes, strict=True):
                 adjoint = adjoints[index] if index < len(adjoints) else NO_ADJOINT
-                put(
-                    _Slot(number, name, entry, shape),
-                    builder.constant(np.zeros(shape)) if adjoint == NO_ADJOINT else adjoint,
-                )
+                results.append(builder.constant(np.zeros(shape)) if adjoint == NO_ADJOINT else adjoint)
             if len(builder) > limits.maximum_program_nodes:
                 raise _too_large(
                     limits,
@@ -258,4 +209,4 @@ def _differentiated(
                     reason="PROGRAM_TOO_LARGE",
                     knob="maximum_program_nodes",
                 )
-    return slots, builder.build(outputs)
+    return groups, builder.build([Output(f"result_{place}", node) for place, node in enumerate(results)])

@@ -7,12 +7,13 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 import pytest
-from gradmill_server.engine.backends.native.handlers import NATIVE_OPERATIONS
-from gradmill_server.engine.backends.native.levels import LEVELS, Level, runs_on_host
-from gradmill_server.engine.backends.native.tape import TapeExecutable
+from gradmill_server.engine.backends.native.levels import Level
+from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Output
 from gradmill_server.engine.ops import TABLE, emit
+
+from tests.engine.native.running import HOST_LEVELS, arrays_of, by_columns, evaluated, one_by_one, tape_of
 
 Array = npt.NDArray[np.float64]
 
@@ -20,7 +21,6 @@ SPECIALS = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, 5e-324, -5e-324, 1e
 UNITS = 8.0
 """Units in the last place between two results that are each within a few of the exact one."""
 
-HOST_LEVELS = [level for level in LEVELS if runs_on_host(level)]
 pytestmark = pytest.mark.skipif(not HOST_LEVELS, reason="this processor runs none of the levels there is code for")
 
 
@@ -32,9 +32,10 @@ def single(name: str) -> Graph:
 
 def both(name: str, level: Level, columns: list[Array]) -> tuple[Array, Array]:
     """Return the operation's values by machine code and by NumPy."""
-    graph, rows = single(name), len(columns[0])
-    (native,) = TapeExecutable(graph, level).run(columns, rows, lambda: None)
-    (reference,) = NumpyExecutable(graph).run(columns, rows, lambda: None)
+    graph = single(name)
+    points = by_columns(graph, columns)
+    (native,) = arrays_of(evaluated(tape_of(graph, level), points))
+    (reference,) = arrays_of(evaluated(NumpyExecutable(graph, one_by_one(graph)), points))
     return native, reference
 
 

@@ -38,8 +38,8 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_an_object_is_compiled_once(folder: Path, compilations: list[str]) -> None:
     """The second start loads what the first compiled."""
-    first = object_cache.cached_object(TEXT, LEVEL)
-    assert object_cache.cached_object(TEXT, LEVEL) == first
+    first = object_cache.cached_object(TEXT, lambda: TEXT, LEVEL)
+    assert object_cache.cached_object(TEXT, lambda: TEXT, LEVEL) == first
     assert len(compilations) == 1
     assert len(list(folder.glob("*.o"))) == 1
     assert not list(folder.glob(".new-*"))
@@ -50,7 +50,7 @@ def test_a_file_that_cannot_be_trusted_is_compiled_anew(
     folder: Path, compilations: list[str], damage: str, tmp_path: Path
 ) -> None:
     """A damaged file, or one that somebody else could have written, is never loaded."""
-    sound = object_cache.cached_object(TEXT, LEVEL)
+    sound = object_cache.cached_object(TEXT, lambda: TEXT, LEVEL)
     (path,) = folder.glob("*.o")
     content = path.read_bytes()
     match damage:
@@ -68,16 +68,17 @@ def test_a_file_that_cannot_be_trusted_is_compiled_anew(
             path.unlink()
             path.symlink_to(elsewhere)
             elsewhere.chmod(0o666)
-    assert object_cache.cached_object(TEXT, LEVEL) == sound
+    assert object_cache.cached_object(TEXT, lambda: TEXT, LEVEL) == sound
     assert len(compilations) == 2
 
 
 def test_another_level_or_text_is_another_object(folder: Path, compilations: list[str]) -> None:
     """What an object depends on is part of its name."""
     other = next(level for level in LEVELS if level is not LEVEL)
-    object_cache.cached_object(TEXT, LEVEL)
-    object_cache.cached_object(TEXT, other)
-    object_cache.cached_object(TEXT.replace("42", "43"), LEVEL)
+    object_cache.cached_object(TEXT, lambda: TEXT, LEVEL)
+    object_cache.cached_object(TEXT, lambda: TEXT, other)
+    changed = TEXT.replace("42", "43")
+    object_cache.cached_object(changed, lambda: changed, LEVEL)
     assert len(compilations) == len(list(folder.glob("*.o"))) == 3
 
 
@@ -89,13 +90,13 @@ def test_no_place_to_write_costs_only_time(
     occupied.write_text("not a folder")
     for place in (str(occupied / "objects"), ""):
         monkeypatch.setenv(object_cache.CACHE_VARIABLE, place)
-        assert object_cache.cached_object(TEXT, LEVEL)
+        assert object_cache.cached_object(TEXT, lambda: TEXT, LEVEL)
     assert len(compilations) == 2
 
 
 def test_a_missing_symbol_is_an_error_and_no_crash(folder: Path) -> None:
     """Asking an object for what it has not got says so, where LLVM would answer with address zero."""
-    loaded = LoadedObject(object_cache.cached_object(TEXT, LEVEL))
+    loaded = LoadedObject(object_cache.cached_object(TEXT, lambda: TEXT, LEVEL))
     assert loaded.address("answer")
     with pytest.raises(LookupError, match="question"):
         loaded.address("question")

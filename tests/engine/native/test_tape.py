@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, backward
-from gradmill_server.engine.backends.native import tape as tape_module
-from gradmill_server.engine.backends.native.handlers import NATIVE_OPERATIONS
-from gradmill_server.engine.backends.native.levels import LEVELS, Level, runs_on_host
-from gradmill_server.engine.backends.native.tape import TapeExecutable
+from gradmill_server.engine.backends.native.levels import Level
+from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.errors import Cancelled
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Output
+from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.ops import TABLE, emit
 
-Array = npt.NDArray[np.float64]
+from tests.engine.building import addition_chain, random_graph
+from tests.engine.native.running import (
+    HOST_LEVELS,
+    SPECIALS,
+    arrays_of,
+    as_row,
+    assert_same,
+    awkward_points,
+    bits,
+    by_columns,
+    by_matrix,
+    evaluated,
+    limited_to,
+    one_by_one,
+    tape_of,
+    with_gradients,
+)
 
 EXACT = sorted(
     {"add", "subtract", "multiply", "divide", "negate", "sqrt", "abs", "relu", "maximum", "minimum", "fmax", "fmin"}
@@ -26,14 +40,12 @@ EXACT = sorted(
 )
 """The operations whose every result IEEE 754 fixes to the bit."""
 
-SPECIALS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 1e308, -1e308, 5e-324, np.inf, -np.inf, np.nan)
-HOST_LEVELS = [level for level in LEVELS if runs_on_host(level)]
 BATCHES = (1, 3, 4, 5, 63, 64, 65, 1000)
 
 pytestmark = pytest.mark.skipif(not HOST_LEVELS, reason="this processor runs none of the levels there is code for")
 
 
-def random_function(seed: int, operations: int = 120, inputs: int = 4) -> Graph:
+def exact_function(seed: int, operations: int = 120, inputs: int = 4) -> Graph:
     """Return a random function of exact operations, with its gradient, as outputs of one graph."""
     random = np.random.default_rng(seed)
     builder = GraphBuilder([Input(f"x{place}") for place in range(inputs)])
@@ -42,29 +54,7 @@ def random_function(seed: int, operations: int = 120, inputs: int = 4) -> Graph:
     for _ in range(operations):
         name = str(random.choice(smooth if random.random() < 0.8 else EXACT))
         pool.append(emit(builder, name, [int(random.choice(pool[-20:])) for _ in range(TABLE[name].arity)]))
-    adjoints = backward(builder, pool[-1], range(inputs), Propagation())
-    outputs = [pool[-1], *(adjoint for adjoint in adjoints[:inputs] if adjoint != NO_ADJOINT)]
-    return builder.build([Output(f"r{place}", node) for place, node in enumerate(outputs)])
-
-
-def points(seed: int, inputs: int, rows: int) -> list[Array]:
-    """Return ordinary points with awkward ones among them, a column for each input."""
-    random = np.random.default_rng(seed)
-    columns = random.normal(size=(inputs, rows)) * 3.0
-    awkward = random.random((inputs, rows)) < 0.1
-    columns[awkward] = random.choice(SPECIALS, size=int(awkward.sum()))
-    return list(columns)
-
-
-def assert_same(found: list[Array], expected: list[Array]) -> None:
-    """Compare bit for bit; a NaN is a NaN, and a zero of either sign may come of a tie between the two."""
-    for have, want in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(have, want)
-
-
-def run(executable: TapeExecutable | NumpyExecutable, columns: list[Array]) -> list[Array]:
-    """Evaluate without limits."""
-    return executable.run(columns, len(columns[0]), lambda: None)
+    return with_gradients(builder.build([Output("value", pool[-1])]))
 
 
 @pytest.mark.parametrize("level", HOST_LEVELS, ids=[level.name for level in HOST_LEVELS])
@@ -76,64 +66,129 @@ def test_an_exact_operation_gives_what_numpy_gives(name: str, level: Level) -> N
     builder = GraphBuilder([Input(f"x{place}") for place in range(arity)])
     graph = builder.build([Output("value", emit(builder, name, range(arity)))])
     columns = [column.ravel() for column in np.meshgrid(*[np.array(SPECIALS)] * arity)]
-    assert_same(run(TapeExecutable(graph, level), columns), run(NumpyExecutable(graph), columns))
+    points = by_columns(graph, columns)
+    expected = evaluated(NumpyExecutable(graph, one_by_one(graph)), points)
+    assert_same(arrays_of(evaluated(tape_of(graph, level), points)), arrays_of(expected))
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_bits_do_not_depend_on_batch_block_or_level(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Value and gradient of a point have the same bits in any batch, at any block width, on any level."""
-    graph = random_function(seed)
-    columns = points(seed, len(graph.inputs), max(BATCHES))
-    expected = run(NumpyExecutable(graph), columns)
-    first: list[Array] | None = None
-    for widest in (8, 24, 64, 1024):
-        monkeypatch.setattr(tape_module, "_WIDEST_BLOCK", widest)
+def test_exact_functions_and_their_gradients_have_numpys_values(seed: int) -> None:
+    """Values, slopes and marks of a function of exact operations are NumPy's, however its points come."""
+    graph = exact_function(seed)
+    columns = awkward_points(seed, len(graph.inputs), 333)
+    reference = NumpyExecutable(graph, as_row(graph))
+    for level, arrange in itertools.product(HOST_LEVELS, (by_columns, by_matrix)):
+        points = arrange(graph, columns)
+        found, expected = evaluated(tape_of(graph, level, as_row(graph)), points), evaluated(reference, points)
+        assert_same(arrays_of(found), arrays_of(expected))
+        assert found.point_flags.tolist() == expected.point_flags.tolist()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bits_depend_on_the_point_alone(seed: int) -> None:
+    """A point's values and slopes have the same bits in any batch, block and place, on any level and thread."""
+    graph = with_gradients(random_graph(seed, operations=60, outputs=3))
+    columns = awkward_points(seed, len(graph.inputs), max(BATCHES))
+    whole = arrays_of(evaluated(tape_of(graph, HOST_LEVELS[0]), by_columns(graph, columns)))
+    with ThreadPoolExecutor(2) as threads:
         for level in HOST_LEVELS:
-            executable = TapeExecutable(graph, level)
-            for rows in BATCHES:
-                found = run(executable, [column[-rows:] for column in columns])
-                assert_same(found, [array[-rows:] for array in expected])
-                if rows == max(BATCHES):
-                    first = first or found
-                    assert [array.tobytes() for array in found] == [array.tobytes() for array in first]
+            executable = tape_of(graph, level)
+            for lanes, rows, arrange in itertools.product(level.block_lanes, BATCHES, (by_columns, by_matrix)):
+                limits = limited_to(executable, lanes)
+                # The last points, so that a point has another place in each batch.
+                batch = arrange(graph, [column[-rows:] for column in columns])
+                runs = [(executable, batch, limits)] * 2
+                expected = bits([values[-rows:] for values in whole])
+                for found in (evaluated(*runs[0]), *threads.map(evaluated, *zip(*runs, strict=True))):
+                    assert bits(arrays_of(found)) == expected, (level.name, lanes, rows)
+
+
+@pytest.mark.parametrize("arrange", [by_columns, by_matrix])
+@pytest.mark.parametrize("count", [*range(1, 20), 24, 31])
+def test_any_number_of_columns_goes_in_and_out(count: int, arrange: object) -> None:
+    """However many inputs and results there are, each result is that of its own input, in batches of any size."""
+    builder = GraphBuilder([Input(f"x{place}") for place in range(count)])
+    doubled = [emit(builder, "add", (place, place)) for place in range(count)]
+    graph = builder.build([Output(f"r{place}", node) for place, node in enumerate(doubled)])
+    for level, rows in itertools.product(HOST_LEVELS, (1, 7, 8, 9, 16, 17, 63, 64, 65, 200)):
+        columns = list(np.random.default_rng(rows).normal(size=(count, rows)))
+        points = by_columns(graph, columns) if arrange is by_columns else by_matrix(graph, columns)
+        found = evaluated(tape_of(graph, level, as_row(graph)), points)
+        expected = [2.0 * np.column_stack(columns)] if points.is_matrix else [2.0 * column for column in columns]
+        assert bits(arrays_of(found)) == bits(expected)
+        assert not found.point_flags.any()
+
+
+def test_a_point_that_is_not_finite_is_marked_and_no_other() -> None:
+    """Infinite and NaN results mark their own point; numbers so large that their sum overflows mark none."""
+    graph = GraphBuilder([Input(f"x{place}") for place in range(9)]).build(
+        [Output(f"r{place}", place) for place in range(9)]
+    )
+    rows = 150
+    matrix = np.full((rows, 9), 1e308)
+    matrix[7, 3], matrix[70, 8], matrix[149, 0] = np.inf, np.nan, -np.inf
+    for level, arrange in itertools.product(HOST_LEVELS, (by_columns, by_matrix)):
+        found = evaluated(tape_of(graph, level, as_row(graph)), arrange(graph, list(matrix.T)))
+        assert np.flatnonzero(found.point_flags).tolist() == [7, 70, 149]
+
+
+def test_inputs_and_constants_can_be_results() -> None:
+    """A result that is no operation is given for every point."""
+    builder = GraphBuilder([Input("x"), Input("y")])
+    graph = builder.build([Output("same", 1), Output("two", builder.constant(2.0)), Output("again", 1)])
+    for level, rows in itertools.product(HOST_LEVELS, (1, 100)):
+        columns = awkward_points(0, 2, rows)
+        found = arrays_of(evaluated(tape_of(graph, level), by_columns(graph, columns)))
+        assert bits(found) == bits([columns[1], np.full(rows, 2.0), columns[1]])
+
+
+def test_no_points_give_no_results() -> None:
+    """An empty batch has empty results."""
+    graph = exact_function(3)
+    found = evaluated(tape_of(graph, HOST_LEVELS[0]), by_columns(graph, [np.empty(0)] * len(graph.inputs)))
+    assert [values.shape for values in arrays_of(found)] == [(0,)] * len(graph.outputs)
 
 
 def test_threads_share_a_tape() -> None:
     """Two threads that run one tape at different points do not disturb one another."""
-    graph = random_function(1, operations=400)
-    executable = TapeExecutable(graph, HOST_LEVELS[0])
-    batches = [points(seed, len(graph.inputs), 3_000) for seed in range(16)]
-    alone = [run(executable, batch) for batch in batches]
+    graph = exact_function(1, operations=400)
+    executable = tape_of(graph, HOST_LEVELS[0])
+    batches = [by_columns(graph, awkward_points(seed, len(graph.inputs), 3_000)) for seed in range(16)]
+    alone = [bits(arrays_of(evaluated(executable, batch))) for batch in batches]
     with ThreadPoolExecutor(2) as pool:
-        together = list(pool.map(lambda batch: run(executable, batch), batches))
-    for have, want in zip(together, alone, strict=True):
-        assert [array.tobytes() for array in have] == [array.tobytes() for array in want]
+        together = list(pool.map(lambda batch: bits(arrays_of(evaluated(executable, batch))), batches))
+    assert together == alone
 
 
 def test_a_shared_input_is_one_number_for_all_points() -> None:
     """An input given once holds for every point."""
-    graph = random_function(2)
-    columns = points(3, len(graph.inputs), 100)
-    shared = [columns[0][:1], *columns[1:]]
+    graph = exact_function(2)
+    columns = awkward_points(3, len(graph.inputs), 100)
     spread = [np.full(100, columns[0][0]), *columns[1:]]
-    executable = TapeExecutable(graph, HOST_LEVELS[0])
-    assert_same(executable.run(shared, 100, lambda: None), run(executable, spread))
+    executable = tape_of(graph, HOST_LEVELS[0])
+    shared = evaluated(executable, by_columns(graph, [columns[0][:1], *columns[1:]]))
+    assert bits(arrays_of(shared)) == bits(arrays_of(evaluated(executable, by_columns(graph, spread))))
 
 
-def _chain(operations: int) -> Graph:
-    builder = GraphBuilder([Input("x"), Input("y")])
-    value = 0
-    for _ in range(operations):
-        value = emit(builder, "add", (value, 1))
-    return builder.build([Output("value", value)])
+def test_read_only_and_strided_points_are_read_where_they_lie() -> None:
+    """Points need be neither writable nor contiguous, and are never written to."""
+    graph = exact_function(4)
+    matrix = np.random.default_rng(0).normal(size=(100, 2 * len(graph.inputs)))[:, ::2]
+    matrix.setflags(write=False)
+    executable = tape_of(graph, HOST_LEVELS[0])
+    found = evaluated(executable, by_columns(graph, list(matrix.T)))
+    expected = evaluated(executable, by_columns(graph, [column.copy() for column in matrix.T]))
+    assert bits(arrays_of(found)) == bits(arrays_of(expected))
 
 
 def test_a_long_tape_looks_up_and_can_be_stopped() -> None:
     """A tape of 300,000 records is run in slices, and a checkpoint that raises ends it between two of them."""
-    executable = TapeExecutable(_chain(300_000), HOST_LEVELS[0])
+    graph = addition_chain(300_000)
+    executable = tape_of(graph, HOST_LEVELS[0])
     looks: list[None] = []
-    (value,) = executable.run([np.zeros(8), np.ones(8)], 8, lambda: looks.append(None))
-    assert value.tolist() == [300_000.0] * 8
+    points = by_columns(graph, [np.zeros(8), np.ones(8)])
+    found = executable.evaluate(points, Limits(), lambda: looks.append(None))
+    assert arrays_of(found)[0].tolist() == [150_000.0] * 8
     assert len(looks) > 1
 
     def stop() -> None:
@@ -141,4 +196,13 @@ def test_a_long_tape_looks_up_and_can_be_stopped() -> None:
         raise Cancelled(message)
 
     with pytest.raises(Cancelled):
-        executable.run([np.zeros(8), np.ones(8)], 8, stop)
+        executable.evaluate(points, Limits(), stop)
+
+
+def test_a_large_batch_looks_up_between_slices() -> None:
+    """A batch of a million points of a small function is not one uninterruptible call."""
+    graph = exact_function(5)
+    looks: list[None] = []
+    points = by_columns(graph, [np.zeros(1_000_000)] * len(graph.inputs))
+    tape_of(graph, HOST_LEVELS[0]).evaluate(points, Limits(), lambda: looks.append(None))
+    assert len(looks) > 10

@@ -6,14 +6,16 @@ each program, the same value could come with other last bits depending on what e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from gradmill_server.engine import ops
 from gradmill_server.engine.autodiff import local_partial
-from gradmill_server.engine.backends.native.handlers import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.native.levels import host_level
+from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.native.tape import TapeExecutable
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
+from gradmill_server.engine.backends.results import ResultGroup
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input
 
 Executable = TapeExecutable | NumpyExecutable
@@ -27,12 +29,18 @@ def runs_natively(function: Graph) -> bool:
     return all(not node.shape and (not node.arguments or node.operation in closed) for node in function.nodes)
 
 
-def executable(graph: Graph, *, native: bool) -> Executable:
-    """Return a graph ready to run: natively, where its function `runs_natively`, else by NumPy."""
+def executable(graph: Graph, groups: Sequence[ResultGroup], *, native: bool) -> Executable:
+    """Return a graph ready to run: natively, where its function `runs_natively`, else by NumPy.
+
+    Args:
+        graph: function and derivatives.
+        groups: its outputs, in order.
+        native: whether the function runs natively.
+    """
     level = host_level()
     if level is None or not native:
-        return NumpyExecutable(graph)
-    return TapeExecutable(graph, level)
+        return NumpyExecutable(graph, groups)
+    return TapeExecutable(graph, groups, level)
 
 
 def backend_name() -> str:

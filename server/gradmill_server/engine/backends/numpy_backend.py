@@ -5,19 +5,25 @@ A value of shape s at n points is an array [n, *s], or [1, *s] when all points s
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.backends.results import ResultGroup, Results, scratch_too_large
 from gradmill_server.engine.backends.slots import plan_slots
 from gradmill_server.engine.ir import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy.typing as npt
+
     from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import FloatArray, Graph, Node, Shape
+    from gradmill_server.engine.limits import Limits
+    from gradmill_server.engine.points import PointBatch
 
 _BYTES_PER_ELEMENT = 8
 _BYTES_PER_INSTRUCTION = 150
@@ -26,6 +32,10 @@ _BYTES_PER_INSTRUCTION = 150
 _ELEMENTS_BETWEEN_CHECKPOINTS = 4_000_000
 _INSTRUCTION_OVERHEAD_ELEMENTS = 1_000
 """A NumPy call costs about as much as this many elements, whatever its size."""
+
+_TARGET_BLOCK_BYTES = 4 * 1024 * 1024
+_SMALLEST_FULL_BLOCK = 1024
+_LARGEST_BLOCK = 65536
 
 
 class _Instruction(NamedTuple):
@@ -38,15 +48,13 @@ class NumpyExecutable:
     """A graph, ready to run over blocks of points. Immutable; runs in many threads at once.
 
     Attributes:
-        fewest_points: points whose values are held at a time, however few are asked for.
         byte_size: estimated bytes it occupies.
         scratch_bytes_per_point: bytes of intermediate values alive at once, for one point.
     """
 
-    fewest_points = 1
-
-    def __init__(self, graph: Graph) -> None:
-        """Assign every node a slot, and every operation its function."""
+    def __init__(self, graph: Graph, groups: Sequence[ResultGroup] = ()) -> None:
+        """Assign every node a slot, and every operation its function; the groups are the graph's outputs in order."""
+        self._groups = tuple(groups)
         plan = plan_slots(graph)
         slot_of = plan.slot_of
         self.scratch_bytes_per_point = _BYTES_PER_ELEMENT * plan.scratch_elements
@@ -63,6 +71,43 @@ class NumpyExecutable:
         self.byte_size = _BYTES_PER_INSTRUCTION * len(graph.nodes) + sum(
             node.constant_array().nbytes for node in graph.nodes if node.is_constant
         )
+
+    def evaluate(self, points: PointBatch, limits: Limits, checkpoint: Checkpoint) -> Results:
+        """Evaluate a batch of points, block by block.
+
+        Args:
+            points: the points.
+            limits: of scratch.
+            checkpoint: called every few milliseconds; may raise to stop.
+
+        Raises:
+            LimitExceeded: when one point needs more scratch than allowed.
+        """
+        block = self._block_points(limits)
+        flag_of = [group.flag for group in self._groups for _ in group.shapes]
+        results = [np.empty((points.count, *shape)) for group in self._groups for shape in group.shapes]
+        flags = np.zeros(points.count, dtype=np.uint8)
+        for start in range(0, points.count, block):
+            stop = min(start + block, points.count)
+            arrays = self.run(points.block(start, stop), stop - start, checkpoint)
+            for flag, result, values in zip(flag_of, results, arrays, strict=True):
+                result[start:stop] = values
+                _mark(flags[start:stop], values, flag)
+        rest = iter(results)
+        grouped = [[next(rest) for _ in group.shapes] for group in self._groups]
+        if points.is_matrix:
+            grouped = [
+                [_side_by_side(members, points.count)] if group.is_row else members
+                for group, members in zip(self._groups, grouped, strict=True)
+            ]
+        return Results(grouped, flags)
+
+    def _block_points(self, limits: Limits) -> int:
+        per_point = max(1, self.scratch_bytes_per_point)
+        if per_point > limits.maximum_scratch_bytes:
+            raise scratch_too_large(limits, per_point)
+        wanted = max(_SMALLEST_FULL_BLOCK, _TARGET_BLOCK_BYTES // per_point)
+        return min(wanted, _LARGEST_BLOCK, limits.maximum_scratch_bytes // per_point)
 
     def run(self, inputs: Sequence[FloatArray], rows: int, checkpoint: Checkpoint) -> list[FloatArray]:
         """Evaluate one block of points.
@@ -85,6 +130,18 @@ class NumpyExecutable:
                 for function, operands, result in self._instructions[start : start + stride]:
                     slots[result] = function(*[slots[operand] for operand in operands])
         return [_per_point(slots[slot], rows, shape) for slot, shape in self._results]
+
+
+def _side_by_side(members: Sequence[FloatArray], count: int) -> FloatArray:
+    """Return one matrix [points, elements]; it has no columns when there are no members."""
+    columns = [member.reshape(count, math.prod(member.shape[1:])) for member in members]
+    return np.concatenate([np.empty((count, 0)), *columns], axis=1)
+
+
+def _mark(flags: npt.NDArray[np.uint8], values: FloatArray, bit: int) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        flags[~finite.reshape(len(flags), -1).all(axis=1)] |= bit
 
 
 def _constant(node: Node) -> FloatArray:

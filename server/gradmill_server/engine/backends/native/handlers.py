@@ -1,124 +1,182 @@
-"""The handlers of the tape machine: one short loop over lanes for each operation, ending in a jump to the next record.
+"""The handlers of the tape machine: for each kind of record straight code over the lanes of a block, then a jump.
 
-A record is 24 bytes: the handler's address, the result's slot, and up to three operands' slots. A slot is `stride`
-bytes of scratch: one float64 for each point of the block. Threaded code (J. R. Bell, "Threaded Code", CACM 16, 1973):
-nothing returns to an interpreter loop until the last record.
+Threaded code (J. R. Bell, "Threaded Code", CACM 16, 1973): a handler ends by jumping to the next record's, found by its
+kind in a table, and nothing returns to an interpreter loop until the last one. The accumulator travels in vector
+registers, as arguments of the jump, so that a value which only the next record needs is never stored.
+
+There is a set of handlers for each width of block; one tape runs on any of them.
 """
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Mapping
-from functools import cache
-from types import MappingProxyType
+from collections.abc import Iterator
 
-import numpy as np
-
-from gradmill_server.engine.backends.native.compiler import LoadedObject, module_text
+from gradmill_server.engine.backends.native.compiler import module_text
+from gradmill_server.engine.backends.native.frame import Layout, offset_of
+from gradmill_server.engine.backends.native.handler_text import HandlerText
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.llvm_text import LlvmFunctionText
-from gradmill_server.engine.backends.native.object_cache import cached_object
-from gradmill_server.engine.lanes import Lanes
-from gradmill_server.engine.ops import TABLE, Operation
-
-RECORD = np.dtype(
-    [("handler", "<u8"), ("result", "<i4"), ("first", "<i4"), ("second", "<i4"), ("third", "<i4")], align=False
+from gradmill_server.engine.backends.native.records import (
+    CONSTANT,
+    END,
+    FIRST_COMPUTING,
+    KINDS,
+    LOAD,
+    PAUSE,
+    SINE_AND_COSINE,
+    STORE,
+    Expression,
+    Kind,
 )
-"""One instruction of a tape."""
-
-OPERAND_FIELDS = ("first", "second", "third")
-NATIVE_OPERATIONS: frozenset[str] = frozenset(
-    name for name, row in TABLE.items() if row.lanes is not None and row.arity <= len(OPERAND_FIELDS)
-)
-"""The operations that have machine code."""
-
-LANE_QUANTUM = 8
-"""Block widths are multiples of this: the lanes of the widest vector, so that one width suits every level."""
-
-_RETURN = "handler_return"
-_ENTER = "handler_enter"
-_ENDS = f"""
-define void @{_RETURN}(ptr %record, ptr %scratch, i64 %stride) {{
-  ret void
-}}
-define void @{_ENTER}(ptr %record, ptr %scratch, i64 %stride) {{
-  %handler = load ptr, ptr %record
-  tail call void %handler(ptr %record, ptr %scratch, i64 %stride)
-  ret void
-}}
-"""
-_BYTES_PER_LANE = 8
-_Enter = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+from gradmill_server.engine.backends.native.transfer import load_handler, store_handler
+from gradmill_server.engine.lanes import Lanes, call_many
+from gradmill_server.engine.ops import TABLE
+from gradmill_server.engine.ops.operation import LanesRule
 
 
-class HandlerLibrary:
-    """The handlers of one processor level, in executable memory.
-
-    Attributes:
-        addresses: for each operation its handler's address.
-        return_address: address of the handler that ends a run.
-        enter: runs the tape from a record on, as enter(record, scratch, stride); without the interpreter lock.
-    """
-
-    def __init__(self, level: Level) -> None:
-        """Load the handlers, compiled on this machine's first start and kept on disk since."""
-        self._object = LoadedObject(cached_object(library_text(level), level))
-        self.addresses: Mapping[str, int] = MappingProxyType(
-            {name: self._object.address(_symbol(name)) for name in sorted(NATIVE_OPERATIONS)}
-        )
-        self.return_address = self._object.address(_RETURN)
-        self.enter = _Enter(self._object.address(_ENTER))
+def enter_symbol(lanes: int) -> str:
+    """Return the symbol of what runs a frame, for a width of block."""
+    return f"enter_{lanes}"
 
 
-@cache
-def library(level: Level) -> HandlerLibrary:
-    """Return the handlers of a level; the same ones for the whole process."""
-    return HandlerLibrary(level)
+def table_symbol(lanes: int, layout: Layout) -> str:
+    """Return the symbol of the table of handlers for a width of block and the layout of the caller's arrays."""
+    return f"table_{lanes}_{layout}"
 
 
 def library_text(level: Level) -> str:
-    """Return the module of all handlers and of the vector functions they call."""
-    bodies = [_handler(TABLE[name], level.width) for name in sorted(NATIVE_OPERATIONS)]
-    return module_text(level, bodies, _ENDS)
+    """Return the module of all handlers of a level, their tables, and the vector functions they call."""
+    bodies: list[LlvmFunctionText] = []
+    tables: list[str] = []
+    for lanes in level.block_lanes:
+        bodies += [handler for place, kind in enumerate(KINDS) for handler in _handlers(level, lanes, place, kind)]
+        bodies.append(_enter(LlvmFunctionText(level.width), lanes))
+        tables += [_table(lanes, layout) for layout in Layout]
+    return module_text(level, bodies, "\n".join(tables))
 
 
-def _symbol(operation: str) -> str:
-    return f"handler_{operation}"
+def _handlers(level: Level, lanes: int, place: int, kind: Kind) -> list[LlvmFunctionText]:
+    """Return a kind's handler, or one for each layout."""
+    if LOAD <= place < FIRST_COMPUTING:
+        write, count = (load_handler, place - LOAD + 1) if place < STORE else (store_handler, place - STORE + 1)
+        return [write(HandlerText(level, lanes, f"{kind.name}.{layout}"), layout, count) for layout in Layout]
+    text = HandlerText(level, lanes, kind.name)
+    special = {END: _end, PAUSE: _pause, CONSTANT: _constant, SINE_AND_COSINE: _sine_and_cosine}
+    return [special[place](text) if place in special else _computing(text, kind)]
 
 
-def _handler(row: Operation, width: int) -> LlvmFunctionText:
-    text = LlvmFunctionText(width)
-    text.lines.append(f"define void @{_symbol(row.name)}(ptr %record, ptr %scratch, i64 %stride) {{")
-    text.open_block("entry")
-    result, *operands = [_slot_pointer(text, place) for place in range(row.arity + 1)]
-    text.lines.append("  br label %body")
-    text.open_block("body")
-    text.lines.append("  %at = phi i64 [ 0, %entry ], [ %following, %end ]")
-    _write_lane_step(text, row.lanes, result, operands)
-    text.lines += ["  br label %end", "end:", f"  %following = add i64 %at, {width * _BYTES_PER_LANE}"]
-    text.lines += ["  %more = icmp ult i64 %following, %stride", "  br i1 %more, label %body, label %next"]
-    text.lines += ["next:", f"  %successor = getelementptr i8, ptr %record, i64 {RECORD.itemsize}"]
-    text.lines += ["  %handler = load ptr, ptr %successor"]
-    text.lines += ["  musttail call void %handler(ptr %successor, ptr %scratch, i64 %stride)", "  ret void", "}"]
-    return text
+def _table(lanes: int, layout: Layout) -> str:
+    names = [kind.name + (f".{layout}" if LOAD <= place < FIRST_COMPUTING else "") for place, kind in enumerate(KINDS)]
+    pointers = ", ".join(f'ptr @"{lanes}.{name}"' for name in names)
+    return f"@{table_symbol(lanes, layout)} = constant [{len(KINDS)} x ptr] [{pointers}]"
 
 
-def _slot_pointer(text: LlvmFunctionText, place: int) -> str:
-    """Write the address of the record's result (place 0) or operand (1, 2, 3)."""
-    offset = RECORD.fields[("result", *OPERAND_FIELDS)[place]][1]  # type: ignore[index]  # it has fields
-    field = text.write(f"getelementptr i8, ptr %record, i64 {offset}")
-    slot = text.write(f"zext i32 {text.write(f'load i32, ptr {field}')} to i64")
-    return text.write(f"getelementptr i8, ptr %scratch, i64 {text.write(f'mul i64 {slot}, %stride')}")
+def _computing(text: HandlerText, kind: Kind) -> HandlerText:
+    """Write the handler of an expression: every group in turn, in place where result and operand share a slot."""
+    places = [text.slot() if word == "s" else text.constant() for word in kind.words]
+    results = []
+    for group in range(text.groups):
+        leaves = iter(places)
+        value = _evaluated(text, kind.expression, leaves, group)
+        if kind.stores:
+            text.store(value, str(places[-1]), group)
+        results.append(value)
+    return text.go_on(results).end()
 
 
-def _write_lane_step(
-    text: LlvmFunctionText, lanes: Callable[..., Lanes] | None, result: str, operands: list[str]
-) -> None:
-    if lanes is None:
-        message = "an operation without machine code has no handler"
+def _evaluated(text: HandlerText, expression: Expression, leaves: Iterator[str | Lanes], group: int) -> Lanes:
+    """Write the lanes of a group; the leaves are taken in the order in which they are written."""
+    if expression == "a":
+        return text.accumulator[group]
+    if isinstance(expression, str):
+        leaf = next(leaves)
+        return leaf if isinstance(leaf, Lanes) else text.load(leaf, group)
+    name, *parts = expression
+    if len(parts) > 1 and parts[0] == parts[1] and not isinstance(parts[0], str):
+        once = _evaluated(text, parts[0], leaves, group)
+        operands = [once, once]
+    else:
+        operands = [_evaluated(text, part, leaves, group) for part in parts]
+    return _machine_code(str(name))(*operands)
+
+
+def _machine_code(operation: str) -> LanesRule:
+    rule = TABLE[operation].lanes
+    if rule is None:
+        message = f"operation {operation!r} has no machine code, so no record may use it"
         raise ValueError(message)
+    return rule
+
+
+def _constant(text: HandlerText) -> HandlerText:
+    value, slot = text.constant(), text.slot()
+    for group in range(text.groups):
+        text.store(value, slot, group)
+    return text.go_on().end()
+
+
+def _sine_and_cosine(text: HandlerText) -> HandlerText:
+    angle, *slots = [text.slot() for _ in range(3)]
+    for group in range(text.groups):
+        for value, slot in zip(call_many("sincos", text.load(angle, group)), slots, strict=True):
+            text.store(value, slot, group)
+    return text.go_on().end()
+
+
+def _end(text: HandlerText) -> HandlerText:
+    """Write the end of a block: go on with the next one while there are points and the budget lasts."""
+    left = _spend(text)
+    row = text.write(f"add i64 {text.field('row')}, {text.lanes}")
+    tape = text.field("tape", "ptr")
+    text.set_field("row", row)
+    text.set_field("record", tape, "ptr")
+    more = text.write(f"icmp slt i64 {row}, {text.field('end')}")
+    text.lines.append(f"  br i1 {more}, label %more, label %done")
+    text.open_block("done")
+    text.set_field("paused", "0")
+    text.lines.append("  ret void")
+    text.open_block("more")
+    return _jump_or_leave(text, left, tape)
+
+
+def _pause(text: HandlerText) -> HandlerText:
+    """Write a place within a long tape where a run may stop and go on later."""
+    left = _spend(text)
+    following = text.following()
+    text.set_field("record", following, "ptr")
+    return _jump_or_leave(text, left, following)
+
+
+def _spend(text: HandlerText) -> str:
+    """Take the cost of the records before, at every lane of the block, from the budget; return what is left."""
+    cost = text.write(f"mul i64 {text.word()}, {text.lanes}")
+    left = text.write(f"sub i64 {text.field('budget')}, {cost}")
+    text.set_field("budget", left)
+    return left
+
+
+def _jump_or_leave(text: HandlerText, left: str, record: str) -> HandlerText:
+    text.lines.append(f"  br i1 {text.write(f'icmp sgt i64 {left}, 0')}, label %next, label %leave")
+    text.open_block("leave")
+    text.set_field("paused", "1")
+    text.lines.append("  ret void")
+    text.open_block("next")
+    return text.jump(record).end()
+
+
+def _enter(text: LlvmFunctionText, lanes: int) -> LlvmFunctionText:
+    """Write what runs a frame from C, for one width of block."""
     kind = text.lanes_type
-    places = [text.write(f"getelementptr i8, ptr {pointer}, i64 %at") for pointer in operands]
-    value = lanes(*(Lanes(text, text.write(f"load {kind}, ptr {place}, align 8")) for place in places))
-    target = text.write(f"getelementptr i8, ptr {result}, i64 %at")
-    text.lines.append(f"  store {kind} {value.name}, ptr {target}, align 8")
+    groups = lanes // text.width
+    text.lines.append(f'define void @"{enter_symbol(lanes)}"(ptr %frame) {{')
+    text.open_block("entry")
+    record, scratch, table, constants = (
+        text.write(f"load ptr, ptr {text.write(f'getelementptr i8, ptr %frame, i64 {offset_of(name)}')}")
+        for name in ("record", "scratch", "table", "constants")
+    )
+    place = text.write(f"zext i32 {text.write(f'load i32, ptr {record}')} to i64")
+    handler = text.write(f"load ptr, ptr {text.write(f'getelementptr ptr, ptr {table}, i64 {place}')}")
+    pointers = f"ptr {record}, ptr {scratch}, ptr {table}, ptr %frame, ptr {constants}"
+    zeros = "".join(f", {kind} zeroinitializer" for _ in range(groups))
+    text.lines += [f"  call void {handler}({pointers}{zeros})", "  ret void", "}"]
+    return text

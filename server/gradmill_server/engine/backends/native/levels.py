@@ -18,6 +18,7 @@ class Level:
         triple: LLVM's name of the platform.
         cpu: LLVM's name of the processor model, a baseline that every machine of the level has.
         width: lanes in a vector.
+        register_lanes: lanes in one of the machine's vector registers.
         features: what LLVM must report of a machine that can run it.
     """
 
@@ -25,7 +26,16 @@ class Level:
     triple: str
     cpu: str
     width: int
+    register_lanes: int
     features: frozenset[str]
+
+    @property
+    def block_lanes(self) -> tuple[int, ...]:
+        """The widths a block of points may have, the narrowest first: the widest fills eight registers.
+
+        Eight is how many vectors a function call passes in registers on every platform.
+        """
+        return tuple(sorted({8, 16, 8 * self.register_lanes}))
 
 
 LEVELS: tuple[Level, ...] = (
@@ -34,10 +44,11 @@ LEVELS: tuple[Level, ...] = (
         "x86_64-unknown-linux-gnu",
         "x86-64-v4",
         8,
+        8,
         frozenset({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "fma", "bmi2"}),
     ),
-    Level("x86-64-v3", "x86_64-unknown-linux-gnu", "x86-64-v3", 4, frozenset({"avx2", "fma", "bmi2", "f16c"})),
-    Level("aarch64", "aarch64-unknown-linux-gnu", "generic", 4, frozenset()),
+    Level("x86-64-v3", "x86_64-unknown-linux-gnu", "x86-64-v3", 4, 4, frozenset({"avx2", "fma", "bmi2", "f16c"})),
+    Level("aarch64", "aarch64-unknown-linux-gnu", "generic", 4, 2, frozenset()),
 )
 """Every level, the best of each platform first."""
 

@@ -1,8 +1,9 @@
 """Compiled objects on disk, so that only a machine's first start compiles.
 
 A file's name is the SHA-256 of all that its content depends on: the cache's format, the versions of LLVM and llvmlite,
-the level, and the module's text. Its content begins with its own SHA-256. A file that is damaged, or that somebody else
-could have written, is never loaded: it is compiled anew. Where nothing can be written, nothing is kept.
+the level, and what the module's text is made of. Its content begins with its own SHA-256. A file that is damaged, or
+that somebody else could have written, is never loaded: it is compiled anew. Where nothing can be written, nothing is
+kept.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,21 +25,27 @@ from gradmill_server.engine.backends.native.levels import Level
 CACHE_VARIABLE = "GRADMILL_OBJECT_CACHE"
 """Environment variable that names the folder; empty for no cache."""
 
-_FORMAT = "1"
+_FORMAT = "2"
 _DIGEST_BYTES = 32
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-def cached_object(text: str, level: Level) -> bytes:
-    """Return the object of a module: from disk when it is there and sound, else compiled and kept."""
+def cached_object(origin: str, text: Callable[[], str], level: Level) -> bytes:
+    """Return the object of a module: from disk when it is there and sound, else compiled and kept.
+
+    Args:
+        origin: what the module's text is a function of, such as the text itself; equal origins give equal texts.
+        text: writes the module, called only when it has to be compiled.
+        level: what it is compiled for.
+    """
     folder = _folder()
     if folder is None:
-        return compile_object(text, level)
-    path = folder / f"{_key(text, level)}.o"
+        return compile_object(text(), level)
+    path = folder / f"{_key(origin, level)}.o"
     found = _read(path)
     if found is not None:
         return found
-    content = compile_object(text, level)
+    content = compile_object(text(), level)
     with suppress(OSError):  # a full disk or a read-only one costs the next start some time, no more
         _write(path, content)
     return content
@@ -53,9 +61,9 @@ def _folder() -> Path | None:
     return None
 
 
-def _key(text: str, level: Level) -> str:
+def _key(origin: str, level: Level) -> str:
     version = ".".join(map(str, binding.llvm_version_info))
-    parts = (_FORMAT, llvmlite.__version__, version, level.name, level.cpu, level.triple, text)
+    parts = (_FORMAT, llvmlite.__version__, version, level.name, level.cpu, level.triple, origin)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

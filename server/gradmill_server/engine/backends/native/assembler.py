@@ -1,0 +1,349 @@
+"""From a graph of scalars to a tape.
+
+One walk over the schedule. The record that was chosen last is held back until the next one is known: it may be joined
+with it, and it stores its result only if something other than the next record needs it. Slots are used again as soon as
+nothing needs what is in them, the latest first, which is likeliest to be in the nearest cache.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from gradmill_server.engine.backends.native.records import (
+    BESIDE,
+    CONSTANT,
+    END,
+    JOINABLE,
+    JOINED,
+    LOAD,
+    PAUSE,
+    SIMPLE,
+    SINE_AND_COSINE,
+    STORE,
+    TILE_COLUMNS,
+)
+from gradmill_server.engine.backends.native.schedule import schedule
+from gradmill_server.engine.ops import TABLE
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from gradmill_server.engine.ir import FloatArray, Graph
+
+_RECORDS_BETWEEN_PAUSES: Final = 2048
+_COST_OF_ELEMENTARY: Final = 12
+"""What an elementary function costs, in operations such as an addition (measured: 8 to 30)."""
+
+_NOT_THERE: Final = -1
+_SPARE_SLOT: Final = 0
+"""Takes what nobody needs, such as a column of points that the function does not read."""
+
+
+class Tape(NamedTuple):
+    """A program for the tape machine, not yet fitted to a width of block.
+
+    Attributes:
+        words: the records, int32, with slots by number.
+        begins: where each record begins.
+        constants: the constants that records refer to, by their offset in bytes.
+        slots: how many slots of scratch it needs.
+    """
+
+    words: npt.NDArray[np.int32]
+    begins: npt.NDArray[np.int32]
+    constants: FloatArray
+    slots: int
+
+
+def assemble(graph: Graph, group_columns: Sequence[int]) -> Tape:
+    """Return the tape of a graph.
+
+    Args:
+        graph: every value a scalar, every operation one that has machine code.
+        group_columns: how many of the graph's outputs, in order, belong to each array of results.
+    """
+    return _Assembler(graph, group_columns).run()
+
+
+class _Pending:
+    """A record that is chosen and not yet written."""
+
+    __slots__ = ("kind", "node", "operands", "slots")
+
+    def __init__(self, kind: int, operands: list[int], slots: list[int], node: int) -> None:
+        """Hold back a record: its kind, its words, the nodes whose slots they are, and the node it computes."""
+        self.kind = kind
+        self.operands = operands
+        self.slots = slots
+        self.node = node
+
+
+class _Tile(NamedTuple):
+    """Columns of results that one record writes."""
+
+    group: int
+    first: int
+    nodes: list[int]
+
+
+class _Assembler:
+    def __init__(self, graph: Graph, group_columns: Sequence[int]) -> None:
+        self._nodes = graph.nodes
+        self._inputs = len(graph.inputs)
+        self._order, self._left, self._partners = schedule(graph)
+        self._words = array("i")
+        self._begins = array("i")
+        self._slot_of = [_NOT_THERE] * len(graph.nodes)
+        self._free: list[int] = []
+        self._slots = 1
+        self._constant_of: dict[int, int] = {}
+        self._constants: list[float] = []
+        self._pending: _Pending | None = None
+        self._cost = 0
+        self._records_at_pause = 0
+        self._input_tiles = tile_starts(self._inputs)
+        self._tiles_of: dict[int, list[int]] = {}
+        self._tiles: list[_Tile] = []
+        self._awaited: list[int] = []
+        self._plan_tiles([output.node for output in graph.outputs], group_columns)
+
+    def _plan_tiles(self, outputs: Sequence[int], group_columns: Sequence[int]) -> None:
+        """Note which records write results, and keep every result until they have."""
+        begin = 0
+        for group, columns in enumerate(group_columns):
+            for first in tile_starts(columns):
+                nodes = list(outputs[begin + first : begin + min(first + TILE_COLUMNS, columns)])
+                distinct = set(nodes)
+                for node in distinct:
+                    self._left[node] += 1
+                    self._tiles_of.setdefault(node, []).append(len(self._tiles))
+                self._tiles.append(_Tile(group, first, nodes))
+                self._awaited.append(len(distinct))
+            begin += columns
+
+    def run(self) -> Tape:
+        """Assemble."""
+        for node in list(self._tiles_of):
+            if not self._nodes[node].arguments:
+                self._arrived(node)
+        self._operations()
+        self._emit()
+        self._write(END, self._cost + 1)
+        words = np.frombuffer(self._words, dtype=np.int32)
+        begins = np.frombuffer(self._begins, dtype=np.int32)
+        return Tape(words, begins, np.array(self._constants, dtype=np.float64), self._slots)
+
+    def _operations(self) -> None:
+        """Walk the schedule."""
+        nodes, order, left = self._nodes, self._order, self._left
+        skipped: set[int] = set()
+        place, count = 0, len(order)
+        while place < count:
+            index = order[place]
+            place += 1
+            if index in skipped:
+                continue
+            operation = nodes[index].operation
+            if operation in {"sin", "cos"} and self._sine_and_cosine(index, skipped):
+                continue
+            if operation in JOINABLE and place < count and left[index] == 1 and self._beside(index, order[place]):
+                place += 1
+                continue
+            self._operation(index)
+            if len(self._begins) - self._records_at_pause >= _RECORDS_BETWEEN_PAUSES:
+                self._pause()
+
+    def _operation(self, index: int) -> None:
+        """Choose the record of one operation."""
+        node = self._nodes[index]
+        pattern, words, slots = self._operands(node.arguments)
+        row = TABLE[node.operation]
+        if row.commutative and pattern in {"sa", "ca", "cs"}:
+            pattern = pattern[::-1]
+            words.reverse()
+        kind = SIMPLE[node.operation].get(pattern)
+        if kind is None:
+            self._emit()
+            words = [self._in_slot(argument) for argument in node.arguments]
+            slots = list(dict.fromkeys(node.arguments))
+            kind = SIMPLE[node.operation]["s" * len(words)]
+        self._cost += 1 if node.operation in JOINABLE else _COST_OF_ELEMENTARY
+        self._choose(index, kind, words, slots, takes="a" in pattern)
+
+    def _operands(self, arguments: tuple[int, ...]) -> tuple[str, list[int], list[int]]:
+        """Return where each operand comes from, the words that say so, and the nodes that are in slots."""
+        held = None if self._pending is None else self._pending.node
+        pattern = ""
+        words: list[int] = []
+        slots: list[int] = []
+        for argument in arguments:
+            if argument == held:
+                pattern += "a"
+                continue
+            if self._nodes[argument].is_constant:
+                pattern += "c"
+                words.append(self._constant(argument))
+                continue
+            pattern += "s"
+            if argument < self._inputs and self._slot_of[argument] == _NOT_THERE:
+                self._load(argument)
+            words.append(self._slot_of[argument])
+            if argument not in slots:
+                slots.append(argument)
+        return pattern, words, slots
+
+    def _choose(self, index: int, kind: int, words: list[int], slots: list[int], *, takes: bool) -> None:
+        """Make a record the pending one, joined with the one before where that can be."""
+        before = self._pending
+        if before is not None:
+            if takes:
+                self._left[before.node] -= 1
+                if not self._left[before.node]:
+                    joined = JOINED.get((before.kind, kind))
+                    if joined is not None:
+                        kind, ahead = joined
+                        words = words + before.operands if ahead else before.operands + words
+                        self._pending = _Pending(kind, words, before.slots + slots, index)
+                        return
+            self._emit()
+        self._pending = _Pending(kind, words, slots, index)
+
+    def _beside(self, index: int, user: int) -> bool:
+        """Join an operation with its user when the accumulator is the user's other operand; return whether it was."""
+        before = self._pending
+        outer = self._nodes[user]
+        if before is None or outer.operation not in JOINABLE or len(outer.arguments) != 2:  # noqa: PLR2004 - both sides
+            return False
+        first, second = outer.arguments
+        if {first, second} != {index, before.node} or before.node in self._nodes[index].arguments:
+            return False
+        pattern, words, slots = self._operands(self._nodes[index].arguments)
+        inner = self._nodes[index].operation
+        if pattern == "cs" and TABLE[inner].commutative:
+            pattern = "sc"
+            words.reverse()
+        held = 0 if first == before.node or TABLE[outer.operation].commutative else 1
+        kind = BESIDE.get((outer.operation, held, SIMPLE[inner].get(pattern, _NOT_THERE)))
+        if kind is None:
+            return False
+        self._left[index] = 0
+        self._cost += 2
+        self._choose(user, kind, words, slots, takes=True)
+        return True
+
+    def _sine_and_cosine(self, index: int, skipped: set[int]) -> bool:
+        """Compute both of an angle where both are wanted; return whether they are."""
+        (angle,) = self._nodes[index].arguments
+        partner = self._partners.get(index)
+        if partner is None or self._nodes[angle].is_constant:
+            return False
+        sine, cosine = (index, partner) if self._nodes[index].operation == "sin" else (partner, index)
+        self._emit()
+        words = [self._in_slot(angle)]
+        self._used(angle)
+        self._used(angle)
+        for node in (sine, cosine):
+            self._slot_of[node] = self._take_slot()
+            words.append(self._slot_of[node])
+        self._write(SINE_AND_COSINE, *words)
+        self._cost += _COST_OF_ELEMENTARY
+        skipped.add(partner)
+        for node in (sine, cosine):
+            self._arrived(node)
+        return True
+
+    def _emit(self) -> None:
+        """Write the pending record; it stores its result if that is still needed."""
+        record = self._pending
+        if record is None:
+            return
+        self._pending = None
+        for node in record.slots:
+            self._used(node)
+        index = record.node
+        if not self._left[index]:
+            self._write(record.kind, *record.operands)
+            return
+        self._slot_of[index] = self._take_slot()
+        self._write(record.kind + 1, *record.operands, self._slot_of[index])
+        self._arrived(index)
+
+    def _used(self, node: int) -> None:
+        """Count a use of a slot; free it after the last."""
+        self._left[node] -= 1
+        if not self._left[node]:
+            self._free.append(self._slot_of[node])
+
+    def _arrived(self, node: int) -> None:
+        """Write the results that were waiting for a value."""
+        for tile in self._tiles_of.pop(node, ()):
+            self._awaited[tile] -= 1
+            if not self._awaited[tile]:
+                group, first, nodes = self._tiles[tile]
+                self._cost += len(nodes)
+                self._write(STORE + len(nodes) - 1, group, first, *[self._in_slot(entry) for entry in nodes])
+                for entry in set(nodes):
+                    self._used(entry)
+
+    def _in_slot(self, node: int) -> int:
+        """Return the slot of a value, bringing an input or a constant there first."""
+        if self._slot_of[node] == _NOT_THERE:
+            if node < self._inputs:
+                self._load(node)
+            else:
+                self._slot_of[node] = self._take_slot()
+                self._write(CONSTANT, self._constant(node), self._slot_of[node])
+        return self._slot_of[node]
+
+    def _load(self, node: int) -> None:
+        """Write the record that reads the tile of an input."""
+        starts = self._input_tiles
+        tile = min(node // TILE_COLUMNS, len(starts) - 1)
+        first = starts[tile]
+        words = []
+        for column in range(first, min(first + TILE_COLUMNS, self._inputs)):
+            if self._left[column] and self._slot_of[column] == _NOT_THERE:
+                self._slot_of[column] = self._take_slot()
+                words.append(self._slot_of[column])
+            else:
+                words.append(_SPARE_SLOT)
+        self._cost += len(words)
+        self._write(LOAD + len(words) - 1, first, *words)
+
+    def _constant(self, node: int) -> int:
+        """Return a constant's offset in the table of constants, in bytes."""
+        offset = self._constant_of.get(node)
+        if offset is None:
+            offset = self._constant_of[node] = 8 * len(self._constants)
+            self._constants.append(float(self._nodes[node].constant_array()))
+        return offset
+
+    def _take_slot(self) -> int:
+        if self._free:
+            return self._free.pop()
+        self._slots += 1
+        return self._slots - 1
+
+    def _pause(self) -> None:
+        """Let a long tape be left here; the accumulator does not outlive it."""
+        self._emit()
+        self._write(PAUSE, self._cost + 1)
+        self._cost = 0
+        self._records_at_pause = len(self._begins)
+
+    def _write(self, kind: int, *words: int) -> None:
+        self._begins.append(len(self._words))
+        self._words.append(kind)
+        self._words.extend(words)
+
+
+def tile_starts(columns: int) -> list[int]:
+    """Return where tiles of at most eight columns begin that cover all columns; the last may overlap the one before."""
+    if columns <= TILE_COLUMNS:
+        return [0] if columns else []
+    starts = list(range(0, columns - TILE_COLUMNS + 1, TILE_COLUMNS))
+    return starts if columns % TILE_COLUMNS == 0 else [*starts, columns - TILE_COLUMNS]

@@ -1,0 +1,56 @@
+"""What one run of a tape is given: where its points, results and scratch lie, and how far it may go.
+
+A frame is a row of int64. Handlers read and write its fields by their offsets.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Layout(StrEnum):
+    """How a caller's array of several columns lies in memory.
+
+    ``ROWS``: row-major, the columns of a point side by side. ``COLUMNS``: each column contiguous.
+    """
+
+    ROWS = "rows"
+    COLUMNS = "columns"
+
+
+FIELDS: Final = (
+    "record",  # address of the record to begin or to go on with
+    "tape",  # address of the first record, where each block begins
+    "scratch",  # address of slot 0, aligned to a line of cache
+    "table",  # address of the handlers' addresses, by kind of record
+    "constants",  # address of the program's constants, float64
+    "row",  # the first point of the block
+    "end",  # one past the last point
+    "budget",  # what may still be spent before returning
+    "paused",  # 1 while there is more to do, 0 when all is done
+    "points",  # address of the matrix of points, in the layout ROWS
+    "point_stride",  # bytes from one of its rows to the next
+    "columns",  # address of the columns of points, in the layout COLUMNS: for each its address and its step in bytes,
+    #             which is 0 when all points share the value
+    "flags",  # address of a uint8 for each point
+)
+"""The fields, 8 bytes each. The arrays of results follow them, with three fields each: address, stride and flag.
+
+The stride is the bytes from one row to the next, or from one column to the next, by the layout; the flag is the bit
+that marks a point with a value that is not finite.
+"""
+
+BYTES_PER_FIELD: Final = 8
+BUDGET: Final = FIELDS.index("budget")
+PAUSED: Final = FIELDS.index("paused")
+
+FIELDS_PER_COLUMN: Final = 2
+FIELDS_PER_GROUP: Final = 3
+GROUPS_OFFSET: Final = len(FIELDS) * BYTES_PER_FIELD
+"""Where the arrays of results begin, in bytes."""
+
+
+def offset_of(field: str) -> int:
+    """Return a field's offset in a frame, in bytes."""
+    return FIELDS.index(field) * BYTES_PER_FIELD

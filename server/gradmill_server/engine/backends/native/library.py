@@ -1,0 +1,73 @@
+"""The handlers of a processor level in executable memory, compiled on a machine's first start, then kept on disk."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from gradmill_server.engine.backends.native.compiler import LoadedObject
+from gradmill_server.engine.backends.native.frame import Layout
+from gradmill_server.engine.backends.native.handlers import enter_symbol, library_text, table_symbol
+from gradmill_server.engine.backends.native.levels import Level
+from gradmill_server.engine.backends.native.object_cache import cached_object
+
+_ENGINE = Path(__file__).parents[2]
+_SOURCES = ("backends/native", "ops", "vector_math")
+"""Folders of the engine whose code decides what the handlers are, besides lanes.py."""
+
+_Enter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+class HandlerSet(NamedTuple):
+    """The handlers for one width of block.
+
+    Attributes:
+        lanes: points in a block.
+        enter: runs a frame, given its address; without the interpreter lock.
+        tables: the address of the table of handlers, for each layout of the caller's arrays.
+    """
+
+    lanes: int
+    enter: ctypes._CFunctionType
+    tables: dict[Layout, int]
+
+
+class HandlerLibrary:
+    """The handlers of one processor level.
+
+    Attributes:
+        sets: one for each width of block, the narrowest first.
+    """
+
+    def __init__(self, level: Level) -> None:
+        """Load the handlers."""
+        self._object = LoadedObject(cached_object(_origin(level), lambda: library_text(level), level))
+        self.sets = tuple(self._set(lanes) for lanes in level.block_lanes)
+
+    def _set(self, lanes: int) -> HandlerSet:
+        tables = {layout: self._object.address(table_symbol(lanes, layout)) for layout in Layout}
+        return HandlerSet(lanes, _Enter(self._object.address(enter_symbol(lanes))), tables)
+
+
+def _origin(level: Level) -> str:
+    """Return a digest of the sources that write the handlers; where they cannot be read, what they write.
+
+    Writing the handlers takes some hundred times longer than reading what writes them.
+    """
+    digest = hashlib.sha256()
+    paths = sorted(path for place in _SOURCES for path in (_ENGINE / place).rglob("*.py"))
+    try:
+        for path in [_ENGINE / "lanes.py", *paths]:
+            digest.update(path.relative_to(_ENGINE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    except OSError:
+        return library_text(level)
+    return digest.hexdigest()
+
+
+@cache
+def library(level: Level) -> HandlerLibrary:
+    """Return the handlers of a level; the same ones for the whole process."""
+    return HandlerLibrary(level)
