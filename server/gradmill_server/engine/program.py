@@ -30,9 +30,6 @@ VALUE_NOT_FINITE = 1
 DERIVATIVE_NOT_FINITE = 2
 """Bit of a point's flags: a wanted derivative is not finite."""
 
-_WHOLE = ("",)
-"""The names of the inputs that a result belongs to, when it belongs to all."""
-
 _FLAG_OF = {Kind.VALUE: VALUE_NOT_FINITE, Kind.GRADIENT: DERIVATIVE_NOT_FINITE}
 
 
@@ -109,11 +106,13 @@ class Program:
         self.wants = wants
         self.stable_forms = stable_forms
         self.node_count = len(differentiated.nodes)
-        self._groups = groups
         kinds = [wants[group.want].kind for group in groups]
         described = [
             ResultGroup(_FLAG_OF[kind], group.shapes, kind is Kind.GRADIENT)
             for kind, group in zip(kinds, groups, strict=True)
+        ]
+        self._named = [
+            (group.want, kind, group.output, group.with_respect_to) for kind, group in zip(kinds, groups, strict=True)
         ]
         self._executable = executable(differentiated, described, native=native)
         self._point_bytes = 8 * sum(size(shape) for group in groups for shape in group.shapes)
@@ -130,7 +129,8 @@ class Program:
         Raises:
             LimitExceeded: for too many points, results or intermediate values; before anything is computed.
         """
-        points.check_limit(limits)
+        if points.count > limits.maximum_points:
+            points.check_limit(limits)
         result_bytes = self._point_bytes * points.count
         if result_bytes > limits.maximum_result_bytes:
             raise _too_large(
@@ -142,12 +142,13 @@ class Program:
             )
         results = self._executable.evaluate(points, limits, checkpoint)
         arranged: list[list[ResultArray]] = [[] for _ in self.wants]
-        for group, arrays in zip(self._groups, results.groups, strict=True):
-            kind = self.wants[group.want].kind
-            names = _WHOLE if points.is_matrix else group.with_respect_to
-            into = arranged[group.want]
-            for name, values in zip(names, arrays, strict=True):
-                into.append(ResultArray(kind, group.output, name, values))
+        for (want, kind, output, names), arrays in zip(self._named, results.groups, strict=True):
+            if points.is_matrix:
+                arranged[want].append(ResultArray(kind, output, "", arrays[0]))
+            else:
+                arranged[want] += [
+                    ResultArray(kind, output, name, values) for name, values in zip(names, arrays, strict=True)
+                ]
         return Evaluation(arranged, results.point_flags)
 
 

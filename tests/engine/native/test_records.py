@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from gradmill_server.engine.backends.native.assembler import Tape
-from gradmill_server.engine.backends.native.frame import PAUSED, Layout
+from gradmill_server.engine.backends.native.frame import Layout
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.library import HandlerSet, library
 from gradmill_server.engine.backends.native.linking import link
@@ -61,7 +61,7 @@ def around(record: list[int]) -> Tape:
     )
 
 
-def run(tape: Tape, level: Level, handlers: HandlerSet, matrix: Array) -> Array:
+def run(tape: Tape, handlers: HandlerSet, matrix: Array) -> Array:
     """Run a tape at a block of points [lanes, 4]; return its results [lanes, 2]."""
     stride = stride_of(handlers.lanes)
     words = link(tape, stride, _INPUTS, [2])
@@ -70,10 +70,8 @@ def run(tape: Tape, level: Level, handlers: HandlerSet, matrix: Array) -> Array:
     results, flags = np.zeros((len(matrix), 2)), np.zeros(len(matrix), dtype=np.uint8)
     code = (address_of(words), address_of(words), scratch, handlers.tables[Layout.ROWS], address_of(_CONSTANTS))
     given = (address_of(matrix), matrix.shape[1] * 8, 0)
-    frame = np.array([*code, 0, len(matrix), 10**9, 1, *given, address_of(flags), address_of(results), 16, 1])
-    handlers.enter(address_of(frame))
-    assert not frame[PAUSED]
-    assert level in HOST_LEVELS
+    frame = np.array([*code, 0, len(matrix), 0, 1, *given, address_of(flags), address_of(results), 16, 1])
+    assert not handlers.enter(address_of(frame), 10**9)
     return results
 
 
@@ -91,7 +89,7 @@ def computed(expression: Expression, accumulator: Array, leaves: Iterator[Array]
     padded = [*operands, *[np.ones_like(accumulator)] * (_INPUTS - len(operands))]
     record = [SIMPLE[str(name)]["s" * len(operands)], *range(1, len(operands) + 1)]
     handlers = next(each for each in library(level).sets if each.lanes == len(accumulator))
-    return run(around(record), level, handlers, np.column_stack(padded))[:, 1]
+    return run(around(record), handlers, np.column_stack(padded))[:, 1]
 
 
 def points(lanes: int) -> Array:
@@ -110,7 +108,7 @@ def test_every_record_computes_its_expression(level: Level, lanes: int) -> None:
     matrix = points(lanes)
     for place, kind in enumerate(KINDS[FIRST_COMPUTING:], start=FIRST_COMPUTING):
         words, leaves = operands(kind, matrix)
-        found = run(around([place, *words]), level, handlers, matrix)
+        found = run(around([place, *words]), handlers, matrix)
         with np.errstate(all="ignore"):
             expected = computed(kind.expression, matrix[:, 0], iter(leaves), level)
         assert bits([found[:, 1]]) == bits([expected]), kind.name
@@ -136,7 +134,7 @@ def test_simple_records_of_exact_operations_have_numpys_bits() -> None:
         with np.errstate(all="ignore"):
             expected = TABLE[name].value(*matrix.T[1 : arity + 1])
         handlers = library(level).sets[-1]
-        found = run(around([SIMPLE[name]["s" * arity], *range(2, arity + 2)]), level, handlers, points(handlers.lanes))
+        found = run(around([SIMPLE[name]["s" * arity], *range(2, arity + 2)]), handlers, points(handlers.lanes))
         np.testing.assert_array_equal(found[:, 1], expected[: handlers.lanes])
 
 

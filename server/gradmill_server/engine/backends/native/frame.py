@@ -42,8 +42,6 @@ that marks a point with a value that is not finite.
 """
 
 BYTES_PER_FIELD: Final = 8
-BUDGET: Final = FIELDS.index("budget")
-PAUSED: Final = FIELDS.index("paused")
 
 FIELDS_PER_COLUMN: Final = 2
 FIELDS_PER_GROUP: Final = 3

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradmill_server.engine.backends.native.compiler import module_text
-from gradmill_server.engine.backends.native.frame import Layout, offset_of
+from gradmill_server.engine.backends.native.frame import FIELDS, Layout, offset_of
 from gradmill_server.engine.backends.native.handler_text import HandlerText
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.llvm_text import LlvmFunctionText
@@ -165,18 +165,19 @@ def _jump_or_leave(text: HandlerText, left: str, record: str) -> HandlerText:
 
 
 def _enter(text: LlvmFunctionText, lanes: int) -> LlvmFunctionText:
-    """Write what runs a frame from C, for one width of block."""
-    kind = text.lanes_type
-    groups = lanes // text.width
-    text.lines.append(f'define void @"{enter_symbol(lanes)}"(ptr %frame) {{')
+    """Write ``int64 enter(frame, budget)``, which runs a frame from C and returns whether it paused."""
+    text.lines.append(f'define i64 @"{enter_symbol(lanes)}"(ptr %frame, i64 %budget) {{')
     text.open_block("entry")
+    places = {name: text.write(f"getelementptr i8, ptr %frame, i64 {offset_of(name)}") for name in FIELDS}
+    text.lines.append(f"  store i64 %budget, ptr {places['budget']}")
     record, scratch, table, constants = (
-        text.write(f"load ptr, ptr {text.write(f'getelementptr i8, ptr %frame, i64 {offset_of(name)}')}")
-        for name in ("record", "scratch", "table", "constants")
+        text.write(f"load ptr, ptr {places[name]}") for name in ("record", "scratch", "table", "constants")
     )
-    place = text.write(f"zext i32 {text.write(f'load i32, ptr {record}')} to i64")
-    handler = text.write(f"load ptr, ptr {text.write(f'getelementptr ptr, ptr {table}, i64 {place}')}")
+    kind = text.write(f"zext i32 {text.write(f'load i32, ptr {record}')} to i64")
+    handler = text.write(f"load ptr, ptr {text.write(f'getelementptr ptr, ptr {table}, i64 {kind}')}")
     pointers = f"ptr {record}, ptr {scratch}, ptr {table}, ptr %frame, ptr {constants}"
-    zeros = "".join(f", {kind} zeroinitializer" for _ in range(groups))
-    text.lines += [f"  call void {handler}({pointers}{zeros})", "  ret void", "}"]
+    accumulator = f", {text.lanes_type} zeroinitializer" * (lanes // text.width)
+    text.lines.append(f"  call void {handler}({pointers}{accumulator})")
+    paused = text.write(f"load i64, ptr {places['paused']}")
+    text.lines += [f"  ret i64 {paused}", "}"]
     return text

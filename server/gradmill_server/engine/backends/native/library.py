@@ -18,7 +18,7 @@ _ENGINE = Path(__file__).parents[2]
 _SOURCES = ("backends/native", "ops", "vector_math")
 """Folders of the engine whose code decides what the handlers are, besides lanes.py."""
 
-_Enter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_Enter = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 
 
 class HandlerSet(NamedTuple):
@@ -26,7 +26,8 @@ class HandlerSet(NamedTuple):
 
     Attributes:
         lanes: points in a block.
-        enter: runs a frame, given its address; without the interpreter lock.
+        enter: runs a frame, given its address and a budget, until all is done or the budget is spent; returns whether
+            there is more to do. Without the interpreter lock.
         tables: the address of the table of handlers, for each layout of the caller's arrays.
     """
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 import threading
 from array import array
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from gradmill_server.engine.backends.native.assembler import assemble
-from gradmill_server.engine.backends.native.frame import BUDGET, PAUSED, Layout
+from gradmill_server.engine.backends.native.frame import FIELDS, FIELDS_PER_GROUP, Layout
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.library import HandlerSet, library
 from gradmill_server.engine.backends.native.linking import link
 from gradmill_server.engine.backends.results import ResultGroup, Results, scratch_too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -34,25 +35,71 @@ _WIDE_SCRATCH_BYTES: Final = 4 * 1024 * 1024
 _BUDGET_PER_LANE: Final = 200_000
 """What a block may cost, in additions, between two checkpoints: about a millisecond at any width."""
 
-_THREAD: Final = threading.local()
+_KEPT_SCRATCH_BYTES: Final = 16 * 1024 * 1024
+"""Scratch that a thread keeps for its next run; more is given back."""
+
+_address: Final = ctypes.addressof
+_first_byte: Final[Callable[[Any], ctypes.c_char]] = ctypes.c_char.from_buffer  # NumPy's arrays are not typed buffers
 
 
-class _Linked(NamedTuple):
+class _Workspace:
+    """What a run writes to besides its results. All programs of a thread share one: of those no cache counts.
+
+    Attributes:
+        scratch: the address of the scratch, aligned to a line of cache.
+        scratch_bytes: its size from there.
+        frame: the frame.
+        frame_address: where it lies.
+    """
+
+    __slots__ = ("_memory", "frame", "frame_address", "scratch", "scratch_bytes")
+
+    def __init__(self, scratch_bytes: int, frame_bytes: int) -> None:
+        """Take memory. What scratch holds is never read before it is written."""
+        self._memory = ctypes.create_string_buffer(scratch_bytes + _CACHE_LINE)
+        self.scratch = -(-_address(self._memory) // _CACHE_LINE) * _CACHE_LINE
+        self.scratch_bytes = scratch_bytes
+        self.frame = bytearray(frame_bytes)
+        self.frame_address = _address(_first_byte(self.frame))
+
+
+class _Thread(threading.local):
+    """One thread's workspace, while no run has it."""
+
+    workspace: _Workspace | None = None
+
+
+_THREAD: Final = _Thread()
+
+
+class _Linked:
     """A tape fitted to a width of block.
 
     Attributes:
-        widest: the handlers of that width.
-        sets: the handlers of that width and of all narrower ones, the narrowest first.
-        words: the records; here so that they live.
         tape: the address of the first record.
         scratch_bytes: what a block needs.
     """
 
-    widest: HandlerSet
-    sets: tuple[HandlerSet, ...]
-    words: npt.NDArray[np.int32]
-    tape: int
-    scratch_bytes: int
+    __slots__ = ("_for_rest", "_lanes", "_words", "scratch_bytes", "tape")
+
+    def __init__(
+        self, sets: Sequence[HandlerSet], lanes: int, words: npt.NDArray[np.int32], scratch_bytes: int
+    ) -> None:
+        """Keep the words for blocks of so many lanes, and find the handlers for each number of points up to that."""
+        self._lanes = lanes
+        self._words = words
+        self._for_rest = [next(each for each in sets if each.lanes >= rest) for rest in range(lanes + 1)]
+        self.tape = address_of(words)
+        self.scratch_bytes = scratch_bytes
+
+    def parts(self, rows: int) -> Sequence[tuple[HandlerSet, int, int]]:
+        """Cut a batch into full blocks and a rest that fits narrower ones, each with the handlers it is run by."""
+        if rows <= self._lanes:
+            return ((self._for_rest[rows], 0, rows),)
+        widest, rest = self._for_rest[-1], rows % self._lanes
+        if self._for_rest[rest] is widest or not rest:
+            return ((widest, 0, rows),)
+        return ((widest, 0, rows - rest), (self._for_rest[rest], rows - rest, rows))
 
 
 def stride_of(lanes: int) -> int:
@@ -81,9 +128,11 @@ class TapeExecutable:
         self._columns = [len(group.shapes) for group in groups]
         self._groups = [(group.is_row, len(group.shapes), group.flag) for group in groups]
         self._inputs = len(graph.inputs)
+        self._point_bytes = self._inputs * _BYTES_PER_LANE
         self._sets = library(level).sets
         self._tape = assemble(graph, self._columns)
         self._constants = address_of(self._tape.constants)
+        self._frame = struct.Struct(f"={len(FIELDS) + FIELDS_PER_GROUP * len(groups)}q")
         self.slots = self._tape.slots
         self._linked: dict[int, _Linked] = {}
         self._preferred = self._within(_WIDE_SCRATCH_BYTES)
@@ -101,25 +150,34 @@ class TapeExecutable:
         Raises:
             LimitExceeded: when the narrowest block needs more scratch than allowed.
         """
-        linked = self._allowed(limits)
+        linked = self._preferred
+        if linked.scratch_bytes > limits.maximum_scratch_bytes:
+            linked = self._allowed(limits)
         rows = points.count
         flags = np.zeros(rows, dtype=np.uint8)
-        arrays, groups = self._allocate(rows, as_matrix=points.is_matrix)
+        if points.matrix is None:
+            layout = Layout.COLUMNS
+            arrays, fields = self._columns_of_results(rows)
+            held, given = _columns_of_points(points.arrays)
+        else:
+            layout = Layout.ROWS
+            arrays, fields = self._rows_of_results(rows)
+            held = np.ascontiguousarray(points.matrix, np.float64)
+            given = (address_of(held), self._point_bytes, 0)
         if not rows:
             return Results(arrays, flags)
-        layout = Layout.ROWS if points.is_matrix else Layout.COLUMNS
-        given, held = _given(points)
-        scratch = _scratch(linked.scratch_bytes)
-        marks = address_of(flags)
-        for handlers, start, stop in _parts(rows, linked):
+        marks = _address(_first_byte(flags))
+        workspace = self._workspace(linked)
+        code = (linked.tape, linked.tape, workspace.scratch)
+        for handlers, start, stop in linked.parts(rows):
+            run = (handlers.tables[layout], self._constants, start, stop, 0, 1)
+            self._frame.pack_into(workspace.frame, 0, *code, *run, *given, marks, *fields)
             budget = _BUDGET_PER_LANE * handlers.lanes
-            code = (linked.tape, linked.tape, scratch, handlers.tables[layout], self._constants)
-            frame = array("q", (*code, start, stop, budget, 1, *given, marks, *groups))
-            address = address_of(frame)
-            while frame[PAUSED]:
+            checkpoint()
+            while handlers.enter(workspace.frame_address, budget):
                 checkpoint()
-                frame[BUDGET] = budget
-                handlers.enter(address)
+        if workspace.scratch_bytes <= _KEPT_SCRATCH_BYTES:
+            _THREAD.workspace = workspace
         del held  # until here the callers' arrays had to live
         return Results(arrays, flags)
 
@@ -130,77 +188,61 @@ class TapeExecutable:
         linked = self._linked.get(lanes)
         if linked is None:
             stride = stride_of(lanes)
-            sets = tuple(each for each in self._sets if each.lanes <= lanes)
             words = link(self._tape, stride, self._inputs, self._columns)
-            linked = _Linked(sets[-1], sets, words, address_of(words), self.slots * stride)
-            self._linked[lanes] = linked
+            linked = self._linked[lanes] = _Linked(self._sets, lanes, words, self.slots * stride)
         return linked
 
     def _allowed(self, limits: Limits) -> _Linked:
-        if self._preferred.scratch_bytes <= limits.maximum_scratch_bytes:
-            return self._preferred
         linked = self._within(limits.maximum_scratch_bytes)
         if linked.scratch_bytes > limits.maximum_scratch_bytes:
             raise scratch_too_large(limits, linked.scratch_bytes)
         return linked
 
-    def _allocate(self, rows: int, *, as_matrix: bool) -> tuple[list[list[FloatArray]], list[int]]:
-        """Return the arrays of each group, and for handlers where each group lies, its stride and its flag."""
+    def _workspace(self, linked: _Linked) -> _Workspace:
+        """Take the thread's workspace, or a new one where it is too small or a run has it already."""
+        workspace = _THREAD.workspace
+        _THREAD.workspace = None
+        needed, frame_bytes = linked.scratch_bytes, self._frame.size
+        if workspace is None or workspace.scratch_bytes < needed or len(workspace.frame) < frame_bytes:
+            return _Workspace(needed, frame_bytes)
+        return workspace
+
+    def _rows_of_results(self, rows: int) -> tuple[list[list[FloatArray]], list[int]]:
+        """Return each group as one array, and for handlers where it lies, its stride from row to row and its flag."""
         arrays: list[list[FloatArray]] = []
         fields: list[int] = []
         for is_row, columns, flag in self._groups:
-            if columns == 1 and not (is_row and as_matrix):
-                whole = np.empty(rows)
-                members, stride = [whole], 1
-            elif is_row and as_matrix:
-                whole = np.empty((rows, columns))
-                members, stride = [whole], columns
-            else:
-                whole = np.empty((columns, rows))
-                members, stride = list(whole), rows
-            arrays.append(members)
-            fields += (address_of(whole), stride * _BYTES_PER_LANE, flag)
+            whole = np.empty((rows, columns)) if is_row else np.empty(rows)
+            arrays.append([whole])
+            address = _address(_first_byte(whole)) if rows and columns else 0
+            fields += (address, columns * _BYTES_PER_LANE, flag)
+        return arrays, fields
+
+    def _columns_of_results(self, rows: int) -> tuple[list[list[FloatArray]], list[int]]:
+        """Return each group's arrays, and for handlers where they lie, the stride from one to the next and the flag."""
+        arrays: list[list[FloatArray]] = []
+        fields: list[int] = []
+        for _, columns, flag in self._groups:
+            whole = np.empty((columns, rows))
+            arrays.append(list(whole))
+            fields += (address_of(whole), rows * _BYTES_PER_LANE, flag)
         return arrays, fields
 
 
-def _parts(rows: int, linked: _Linked) -> list[tuple[HandlerSet, int, int]]:
-    """Cut a batch into full blocks and a rest, each with the handlers it is run by."""
-    rest = rows % linked.widest.lanes
-    full = rows - rest
-    parts = [(linked.widest, 0, full)] if full else []
-    if rest:
-        parts.append((next(each for each in linked.sets if each.lanes >= rest), full, rows))
-    return parts
-
-
-def _given(points: PointBatch) -> tuple[tuple[int, int, int], object]:
-    """Return where the points lie (matrix, bytes from row to row, columns), and what must live until they are read."""
-    if points.matrix is not None:
-        matrix = np.ascontiguousarray(points.matrix)
-        return (address_of(matrix), matrix.shape[1] * _BYTES_PER_LANE, 0), matrix
-    arrays = [np.ascontiguousarray(values) for values in points.arrays]
+def _columns_of_points(arrays: Sequence[FloatArray]) -> tuple[object, tuple[int, int, int]]:
+    """Return what must live until the points are read, and where they lie."""
+    contiguous = [np.ascontiguousarray(values, np.float64) for values in arrays]
     columns = array("q")
-    for values in arrays:
+    for values in contiguous:
         columns.extend((address_of(values), _BYTES_PER_LANE if len(values) > 1 else 0))
-    return (0, 0, address_of(columns)), (arrays, columns)
+    return (contiguous, columns), (0, 0, address_of(columns))
 
 
 def address_of(memory: array[int] | npt.NDArray[np.generic]) -> int:
     """Return where an array's elements lie; 0 when it has none."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(memory))  # type: ignore[arg-type]  # arrays are buffers
+        return _address(_first_byte(memory))
     except TypeError:  # read-only, such as the bytes of a request: NumPy knows, four times slower
         return int(np.asarray(memory).__array_interface__["data"][0])
     except ValueError:  # empty
         return 0
-
-
-def _scratch(needed: int) -> int:
-    """Return the address of this thread's scratch, grown to the bytes needed; what it holds is left from earlier runs.
-
-    All programs of a thread share it: one for each would hold memory that no cache counts.
-    """
-    held: ctypes.Array[ctypes.c_char] | None = getattr(_THREAD, "scratch", None)
-    if held is None or len(held) < needed + _CACHE_LINE:
-        held = _THREAD.scratch = ctypes.create_string_buffer(needed + _CACHE_LINE)
-    return -(-ctypes.addressof(held) // _CACHE_LINE) * _CACHE_LINE
