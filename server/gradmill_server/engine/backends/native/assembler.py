@@ -17,13 +17,16 @@ from gradmill_server.engine.backends.native.records import (
     BESIDE,
     CONSTANT,
     END,
+    HALF_TILE_COLUMNS,
     JOINABLE,
     JOINED,
     LOAD,
     PAUSE,
     SIMPLE,
     SINE_AND_COSINE,
+    SPARE_SLOT,
     STORE,
+    STORE_ACCUMULATOR,
     TILE_COLUMNS,
 )
 from gradmill_server.engine.backends.native.schedule import schedule
@@ -39,8 +42,6 @@ _COST_OF_ELEMENTARY: Final = 12
 """What an elementary function costs, in operations such as an addition (measured: 8 to 30)."""
 
 _NOT_THERE: Final = -1
-_SPARE_SLOT: Final = 0
-"""Takes what nobody needs, such as a column of points that the function does not read."""
 
 
 class Tape(NamedTuple):
@@ -105,7 +106,8 @@ class _Assembler:
         self._pending: _Pending | None = None
         self._cost = 0
         self._records_at_pause = 0
-        self._input_tiles = tile_starts(self._inputs)
+        self._input_tiles = tiles(self._inputs)
+        self._single = {group for group, columns in enumerate(group_columns) if columns == 1}
         self._tiles_of: dict[int, list[int]] = {}
         self._tiles: list[_Tile] = []
         self._awaited: list[int] = []
@@ -115,8 +117,8 @@ class _Assembler:
         """Note which records write results, and keep every result until they have."""
         begin = 0
         for group, columns in enumerate(group_columns):
-            for first in tile_starts(columns):
-                nodes = list(outputs[begin + first : begin + min(first + TILE_COLUMNS, columns)])
+            for first, count in tiles(columns):
+                nodes = list(outputs[begin + first : begin + first + count])
                 distinct = set(nodes)
                 for node in distinct:
                     self._left[node] += 1
@@ -265,12 +267,26 @@ class _Assembler:
         for node in record.slots:
             self._used(node)
         index = record.node
-        if not self._left[index]:
+        alone = self._alone(index)
+        self._left[index] -= len(alone)
+        if self._left[index]:
+            self._slot_of[index] = self._take_slot()
+            self._write(record.kind + 1, *record.operands, self._slot_of[index])
+        else:
             self._write(record.kind, *record.operands)
-            return
-        self._slot_of[index] = self._take_slot()
-        self._write(record.kind + 1, *record.operands, self._slot_of[index])
+        for group in alone:
+            self._cost += 1
+            self._write(STORE_ACCUMULATOR, group)
         self._arrived(index)
+
+    def _alone(self, node: int) -> list[int]:
+        """Take from what waits for a value the arrays of results that it alone makes; return them."""
+        waiting = self._tiles_of.get(node)
+        if waiting is None:
+            return []
+        alone = [tile for tile in waiting if self._tiles[tile].group in self._single]
+        self._tiles_of[node] = [tile for tile in waiting if tile not in alone]
+        return [self._tiles[tile].group for tile in alone]
 
     def _used(self, node: int) -> None:
         """Count a use of a slot; free it after the last."""
@@ -301,16 +317,14 @@ class _Assembler:
 
     def _load(self, node: int) -> None:
         """Write the record that reads the tile of an input."""
-        starts = self._input_tiles
-        tile = min(node // TILE_COLUMNS, len(starts) - 1)
-        first = starts[tile]
+        first, count = self._input_tiles[min(node // TILE_COLUMNS, len(self._input_tiles) - 1)]
         words = []
-        for column in range(first, min(first + TILE_COLUMNS, self._inputs)):
+        for column in range(first, first + count):
             if self._left[column] and self._slot_of[column] == _NOT_THERE:
                 self._slot_of[column] = self._take_slot()
                 words.append(self._slot_of[column])
             else:
-                words.append(_SPARE_SLOT)
+                words.append(SPARE_SLOT)
         self._cost += len(words)
         self._write(LOAD + len(words) - 1, first, *words)
 
@@ -341,9 +355,17 @@ class _Assembler:
         self._words.extend(words)
 
 
-def tile_starts(columns: int) -> list[int]:
-    """Return where tiles of at most eight columns begin that cover all columns; the last may overlap the one before."""
+def tiles(columns: int) -> list[tuple[int, int]]:
+    """Return tiles that cover all columns, each by its first column and their number.
+
+    Rows of up to eight columns are one tile; of longer rows four or eight columns can be moved, so that the last tile
+    may overlap the one before.
+    """
     if columns <= TILE_COLUMNS:
-        return [0] if columns else []
-    starts = list(range(0, columns - TILE_COLUMNS + 1, TILE_COLUMNS))
-    return starts if columns % TILE_COLUMNS == 0 else [*starts, columns - TILE_COLUMNS]
+        return [(0, columns)] if columns else []
+    whole = [(first, TILE_COLUMNS) for first in range(0, columns - TILE_COLUMNS + 1, TILE_COLUMNS)]
+    rest = columns % TILE_COLUMNS
+    if not rest:
+        return whole
+    last = HALF_TILE_COLUMNS if rest <= HALF_TILE_COLUMNS else TILE_COLUMNS
+    return [*whole, (columns - last, last)]

@@ -19,16 +19,20 @@ from gradmill_server.engine.backends.native.llvm_text import LlvmFunctionText
 from gradmill_server.engine.backends.native.records import (
     CONSTANT,
     END,
-    FIRST_COMPUTING,
     KINDS,
     LOAD,
     PAUSE,
     SINE_AND_COSINE,
     STORE,
+    STORE_ACCUMULATOR,
     Expression,
     Kind,
 )
-from gradmill_server.engine.backends.native.transfer import load_handler, store_handler
+from gradmill_server.engine.backends.native.transfer import (
+    load_handler,
+    store_accumulator_handler,
+    store_handler,
+)
 from gradmill_server.engine.lanes import Lanes, call_many
 from gradmill_server.engine.ops import TABLE
 from gradmill_server.engine.ops.operation import LanesRule
@@ -57,16 +61,19 @@ def library_text(level: Level) -> str:
 
 def _handlers(level: Level, lanes: int, place: int, kind: Kind) -> list[LlvmFunctionText]:
     """Return a kind's handler, or one for each layout."""
-    if LOAD <= place < FIRST_COMPUTING:
+    if LOAD <= place < STORE_ACCUMULATOR:
         write, count = (load_handler, place - LOAD + 1) if place < STORE else (store_handler, place - STORE + 1)
         return [write(HandlerText(level, lanes, f"{kind.name}.{layout}"), layout, count) for layout in Layout]
     text = HandlerText(level, lanes, kind.name)
     special = {END: _end, PAUSE: _pause, CONSTANT: _constant, SINE_AND_COSINE: _sine_and_cosine}
+    special[STORE_ACCUMULATOR] = store_accumulator_handler
     return [special[place](text) if place in special else _computing(text, kind)]
 
 
 def _table(lanes: int, layout: Layout) -> str:
-    names = [kind.name + (f".{layout}" if LOAD <= place < FIRST_COMPUTING else "") for place, kind in enumerate(KINDS)]
+    names = [
+        kind.name + (f".{layout}" if LOAD <= place < STORE_ACCUMULATOR else "") for place, kind in enumerate(KINDS)
+    ]
     pointers = ", ".join(f'ptr @"{lanes}.{name}"' for name in names)
     return f"@{table_symbol(lanes, layout)} = constant [{len(KINDS)} x ptr] [{pointers}]"
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from gradmill_server.engine.backends.native.records import END, KINDS, LOAD, STORE, TILE_COLUMNS
+from gradmill_server.engine.backends.native.records import (
+    END,
+    HALF_TILE_COLUMNS,
+    KINDS,
+    LOAD,
+    STORE,
+    STORE_ACCUMULATOR,
+    TILE_COLUMNS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +29,7 @@ _LENGTHS: Final = np.array([1 + len(kind.words) for kind in KINDS], dtype=np.int
 _SORTS: Final = np.array([list(f" {kind.words}".ljust(_WORDS)) for kind in KINDS])
 """For each kind and each word of a record, its sort: see `records.Kind.words`."""
 
+_OF_LONGER_ROWS: Final = (HALF_TILE_COLUMNS, TILE_COLUMNS)
 _LARGEST_OFFSET: Final = 2**31 - 1
 
 
@@ -96,10 +105,18 @@ def _check_columns(
     _check_range(groups, len(group_columns), Part.ARRAY)
     columns = np.array([*group_columns, 0], dtype=np.int64)[groups]
     _check_tiles(tape.words[begins[stores] + 2], kinds[stores] - STORE + 1, columns)
+    groups = tape.words[begins[kinds == STORE_ACCUMULATOR] + 1]
+    _check_range(groups, len(group_columns), Part.ARRAY)
+    single = np.array([*group_columns, 0], dtype=np.int64)[groups]
+    _check_tiles(np.zeros(len(groups), dtype=np.int32), np.ones(len(groups), dtype=np.int64), single)
 
 
 def _check_tiles(first: npt.NDArray[np.int32], count: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> None:
-    if (first < 0).any() or (first + count > columns).any() or ((count < TILE_COLUMNS) & (count != columns)).any():
+    if (
+        (first < 0).any()
+        or (first + count > columns).any()
+        or (~np.isin(count, _OF_LONGER_ROWS) & (count != columns)).any()
+    ):
         raise BrokenTape(Part.TILE)
 
 

@@ -30,6 +30,12 @@ Expression = str | tuple["Expression", ...]
 TILE_COLUMNS: Final = 8
 """Columns of a batch that one record reads or writes at most."""
 
+HALF_TILE_COLUMNS: Final = 4
+"""The other number of columns that can be read from or written to longer rows."""
+
+SPARE_SLOT: Final = 0
+"""The slot that takes what nobody needs, such as a column of points that the function does not read."""
+
 
 class Kind(NamedTuple):
     """A kind of record.
@@ -76,7 +82,9 @@ LOAD: Final = 4
 """LOAD + k - 1 reads k columns of the points into k slots."""
 STORE: Final = LOAD + TILE_COLUMNS
 """STORE + k - 1 writes k slots to k columns of the results."""
-FIRST_COMPUTING: Final = STORE + TILE_COLUMNS
+STORE_ACCUMULATOR: Final = STORE + TILE_COLUMNS
+"""Writes the accumulator to an array of results of one column."""
+FIRST_COMPUTING: Final = STORE_ACCUMULATOR + 1
 """All kinds from here on compute an expression."""
 
 _MOVING: Final = (
@@ -86,6 +94,7 @@ _MOVING: Final = (
     Kind("sine_and_cosine", "sss"),
     *(Kind(f"load_{count}", "n" + "s" * count) for count in range(1, TILE_COLUMNS + 1)),
     *(Kind(f"store_{count}", "nn" + "s" * count) for count in range(1, TILE_COLUMNS + 1)),
+    Kind("store_accumulator", "n"),
 )
 
 JOINABLE: Final = frozenset({"add", "subtract", "multiply", "strong_product", "negate"})

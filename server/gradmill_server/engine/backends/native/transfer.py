@@ -17,10 +17,10 @@ from gradmill_server.engine.backends.native.frame import (
     Layout,
 )
 from gradmill_server.engine.backends.native.handler_text import BYTES_PER_LANE, HandlerText
+from gradmill_server.engine.backends.native.records import HALF_TILE_COLUMNS, SPARE_SLOT, TILE_COLUMNS
 from gradmill_server.engine.lanes import Lanes
 
-_TILE_COLUMNS = 8
-_HALF = 4
+_HALF = HALF_TILE_COLUMNS
 """Columns that are turned at a time: squares of four by four, one or two to a vector."""
 
 _FAR_APART_BYTES = 256
@@ -33,7 +33,7 @@ def load_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     Args:
         text: the handler, begun.
         layout: how the points lie.
-        count: columns; in the layout ROWS fewer than eight are all columns there are.
+        count: columns; in the layout ROWS all there are, or four or eight of more.
     """
     first = text.word()
     slots = [text.slot() for _ in range(count)]
@@ -49,7 +49,7 @@ def load_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     text.open_block("whole")
     here = text.offset(base, text.write(f"mul i64 {row}, {stride}"))
     before = "whole"
-    if count == _TILE_COLUMNS:
+    if count == TILE_COLUMNS:
         before = _prefetch(text, here, stride, "read")
     _load_rows(text, before, here, stride, slots)
     text.lines.append("  br label %done")
@@ -67,10 +67,9 @@ def store_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     Args:
         text: the handler, begun.
         layout: how the results lie.
-        count: columns; in the layout ROWS fewer than eight are all columns there are.
+        count: columns; in the layout ROWS all there are, or four or eight of more.
     """
-    groups = text.offset("%frame", GROUPS_OFFSET)
-    group = text.offset(groups, text.write(f"mul i64 {text.word()}, {FIELDS_PER_GROUP * BYTES_PER_FIELD}"))
+    group = _group_of(text)
     first = text.word()
     slots = [text.slot() for _ in range(count)]
     base = text.write(f"load ptr, ptr {group}")
@@ -85,7 +84,7 @@ def store_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     if layout is Layout.COLUMNS:
         sums = _store_columns(text, before, start, stride, slots)
     else:
-        if count == _TILE_COLUMNS:
+        if count == TILE_COLUMNS:
             before = _prefetch(text, start, stride, "write")
         sums = _store_rows(text, before, start, stride, slots)
     _branch(text, _any_not_finite(text, sums), "slow", "done")
@@ -106,11 +105,37 @@ def _prefetch(text: HandlerText, base: str, stride: str, purpose: str) -> str:
     text.open_block("far")
     text.declarations.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
     for lane in range(text.lanes):
-        place = text.offset(_row(text, base, stride, lane), 2 * _TILE_COLUMNS * BYTES_PER_LANE)
+        place = text.offset(_row(text, base, stride, lane), 2 * TILE_COLUMNS * BYTES_PER_LANE)
         text.lines.append(f"  call void @llvm.prefetch.p0(ptr {place}, i32 {int(purpose == 'write')}, i32 2, i32 1)")
     text.lines.append("  br label %near")
     text.open_block("near")
     return "near"
+
+
+def store_accumulator_handler(text: HandlerText) -> HandlerText:
+    """Write the handler that writes the accumulator to an array of one column, which lies alike in either layout."""
+    group = _group_of(text)
+    row, end = text.field("row"), text.field("end")
+    start = text.offset(text.write(f"load ptr, ptr {group}"), text.write(f"mul i64 {row}, {BYTES_PER_LANE}"))
+    _branch(text, _fits(text, row, end), "whole", "slow")
+    text.open_block("whole")
+    for place, value in enumerate(text.accumulator):
+        _put(text, value, start, place * text.width * BYTES_PER_LANE)
+    _branch(text, _any_not_finite(text, _total(text.accumulator)), "slow", "done")
+    text.open_block("slow")
+    spare = text.offset("%scratch", SPARE_SLOT)
+    for place, value in enumerate(text.accumulator):
+        text.store(value, spare, place)
+    flag = text.offset(group, 2 * BYTES_PER_FIELD)
+    _store_lane_by_lane(text, [start], BYTES_PER_LANE, [spare], flag, row, end)
+    text.open_block("done")
+    return text.go_on().end()
+
+
+def _group_of(text: HandlerText) -> str:
+    """Read the record's next word, an array of results; return the address of its fields."""
+    groups = text.offset("%frame", GROUPS_OFFSET)
+    return text.offset(groups, text.write(f"mul i64 {text.word()}, {FIELDS_PER_GROUP * BYTES_PER_FIELD}"))
 
 
 def _fits(text: HandlerText, row: str, end: str) -> str:
