@@ -1,11 +1,11 @@
 """The error function, its complement and the normal distribution function.
 
 The tails are exp(-x²) times a slowly varying function (W. J. Cody, "Rational Chebyshev approximations for the error
-function", Math. Comp. 23, 1969). That function, erfcx(a) = exp(a²)·erfc(a), is one polynomial over the whole half-line
-in t = (a - c)/(a + c), after multiplication by a + c (M. M. Shepherd and J. G. Laframboise, "Chebyshev approximation of
-(1 + 2x)exp(x²)erfc x in 0 <= x < infinity", Math. Comp. 36, 1981). As t = 1 - 2c/(a + c), one division serves both. Its
-rounding, which the steep end would magnify, is put right to first order. Coefficients are our own: Remez exchange at
-50 digits, then a search over the two neighbouring float64 of each.
+function", Math. Comp. 23, 1969). That function, erfcx(a) = exp(a²)·erfc(a), becomes a polynomial in r = 1/(a + c) after
+multiplication by a + c (M. M. Shepherd and J. G. Laframboise, "Chebyshev approximation of (1 + 2x)exp(x²)erfc x in
+0 <= x < infinity", Math. Comp. 36, 1981), in powers of some t = s - b·r, so that one division serves both. Coefficients
+are our own: Remez exchange at 50 digits, the leading ones then rounded one by one and the others fitted anew by least
+squares. The constants c were chosen such that the constant terms are float64 but for a hundredth of a last place.
 """
 
 from __future__ import annotations
@@ -14,111 +14,137 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gradmill_server.engine.lanes import Lanes, choose, constant
+from gradmill_server.engine.lanes import Lanes, choose, rare
 from gradmill_server.engine.vector_math import gaussians
 from gradmill_server.engine.vector_math.definition import VectorFunction
-from gradmill_server.engine.vector_math.double_double import DoubleDouble, fast_two_sum, two_product, two_sum
+from gradmill_server.engine.vector_math.double_double import DoubleDouble, two_product
 from gradmill_server.engine.vector_math.exponentials import Reduced, reduce
-from gradmill_server.engine.vector_math.exponents import power_of_two
-from gradmill_server.engine.vector_math.gaussians import (
-    BEYOND_EXP_MINUS_SQUARE,
-    BEYOND_NORMAL_PDF,
-    magnitude_up_to,
-    reduced_minus_half_square,
-    reduced_minus_square,
-    scale_down,
-    times_exponential,
-)
-from gradmill_server.engine.vector_math.polynomials import horner
-
-_CENTER: Final = 4.0
-"""c above. A power of two, so that 1 - c/(a + c) is exact where the function is steep."""
-
+from gradmill_server.engine.vector_math.exponents import power_of_two, scale_normal
+from gradmill_server.engine.vector_math.gaussians import magnitude_up_to, scale_down, times_exponential
+from gradmill_server.engine.vector_math.polynomials import even_and_odd, horner
 
 _LEADING: Final = 2
-"""How many leading terms of a long polynomial go by Horner's rule."""
+"""How many leading terms of a long polynomial go by Horner's rule alone."""
+
+_TAIL_SCALE: Final = 8.0
+"""b above for the tails. A power of two, so that 1 - b·r is exact where the function is steep."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
-    """A function of a >= 0 that falls like 1/a, multiplied by a + c: a polynomial in t = (a - c)/(a + c).
+    """A function of a >= 0 that falls like 1/a, by its product with a + c.
 
     Attributes:
-        constant: the constant term.
-        constant_tail: what its rounding left over.
-        higher: the other coefficients, from that of t on.
-        steepness: b1 and b2 of 1 + b1·r + b2·r², r = 1/(a + c), which is within a tenth of the function's relative
-            change per relative change of r.
+        center: c.
+        near: up to `far_from`, coefficients in powers of 1 - 8r.
+        far: from there on, coefficients in powers of far_shift - 8r.
+        far_shift: s above, for the latter.
+        far_from: where the one ends and the other begins; the function times its exponential is normal up to here.
+        zero_from: from here on the function times its exponential is zero; the exponent is within what its reduction
+            takes.
+        steepness: s0 and s1 of s0 + s1·r, which is within 0.4 of the function's relative change per relative change of
+            r up to `far_from`; that is between 1.4 and 4.4. Beyond it is within 0.9 of it.
     """
 
-    constant: float
-    constant_tail: float
-    higher: tuple[float, ...]
+    center: float
+    near: tuple[float, ...]
+    far: tuple[float, ...]
+    far_shift: float
+    far_from: float
+    zero_from: float
     steepness: tuple[float, float]
 
 
 _ERFC_TAIL: Final = _Tail(
-    constant=1.095995661000491,
-    constant_tail=5.852195890021967e-17,
-    higher=(
-        -0.9765487290808821,
-        0.7732087022652369,
-        -0.5408538313132251,
-        0.3308515878780205,
-        -0.1740109372402855,
-        0.07638151490921495,
-        -0.026370053334666674,
-        0.006112055656001512,
-        -0.00028095891571657477,
-        -0.00045505268367185286,
-        0.00017681308756463689,
-        -3.635170667412886e-06,
-        -1.8861794205437728e-05,
-        4.694383495916663e-06,
-        1.426129067847517e-06,
-        -8.460835661776522e-07,
-        -7.804964869543625e-08,
-        1.2399234154964522e-07,
-        2.6832401516075085e-09,
-        -1.5396436716860147e-08,
-        -4.1353878450121884e-10,
-        1.0072435321493206e-09,
+    center=4.375,
+    near=(
+        1.2023177797941549,
+        -1.2795176862576667,
+        1.2137562390136007,
+        -1.0240587636900444,
+        0.764463878850846,
+        -0.5002525884518216,
+        0.2825084359303838,
+        -0.13398831816471543,
+        0.05060510093075428,
+        -0.013296503047160388,
+        0.0011218740865296846,
+        0.0009214780284150405,
+        -0.0004632437547973894,
+        4.4676683404980525e-05,
+        4.39534183333287e-05,
+        -1.7460500963380197e-05,
+        -1.287704464540891e-06,
+        4.333930112589295e-06,
+        1.063098277625811e-06,
     ),
-    steepness=(0.2, 55.4),
+    far=(
+        0.773677307049042,
+        -0.5668624943170775,
+        0.39463888231451627,
+        -0.2600185601435082,
+        0.16133750082469248,
+        -0.09367364452886423,
+        0.05045972429291052,
+        -0.024918393499192885,
+        0.011079743845456522,
+        -0.004304795970649786,
+        0.001377556143932279,
+        -0.0003080423688317769,
+        8.255548036998142e-06,
+        2.72626905978204e-05,
+    ),
+    far_shift=0.5,
+    far_from=7.0,
+    zero_from=28.0,
+    steepness=(-0.8181, 23.4964),
 )
-"""erfcx(a) for 0 <= a <= 27: degree 22, relative error below 2^-55."""
+"""erfcx(a): degree 18, relative error below 2^-57; far out degree 13, below 2^-56."""
 
 _NORMAL_TAIL: Final = _Tail(
-    constant=0.7552851304157515,
-    constant_tail=-2.311808784897247e-17,
-    higher=(
-        -0.6078966419718921,
-        0.3871374007422148,
-        -0.18652185795965856,
-        0.06039657489092038,
-        -0.0075401889666853305,
-        -0.003479692367036288,
-        0.0016308184570101745,
-        0.00013334430833907547,
-        -0.0002310949309312266,
-        -1.9082312449261776e-06,
-        3.5144668776235164e-05,
-        7.16551948405689e-07,
-        -5.920136090339281e-06,
-        -6.293860535665703e-07,
-        1.0215288672360332e-06,
-        2.71259740658863e-07,
-        -1.5502864185698365e-07,
-        -8.481169742561852e-08,
-        1.3447537477644515e-08,
-        1.924852711865018e-08,
-        1.7647811802313557e-09,
-        -2.422054931227246e-09,
-        -6.737180684013912e-10,
+    center=5.25,
+    near=(
+        1.045797872805977,
+        -1.478954871154223,
+        1.6895441311146508,
+        -1.5595841858583095,
+        1.144974192028965,
+        -0.6408761294603094,
+        0.24460795242607686,
+        -0.038300889258581924,
+        -0.018640121927586795,
+        0.012050333364909944,
+        -0.00021319202924285644,
+        -0.0020368664798187065,
+        0.0003584667429753822,
+        0.0003495493630246622,
+        -9.296749089309293e-05,
+        -6.852332742185823e-05,
+        1.7792253487571928e-05,
+        1.2460119379304376e-05,
+        -1.801733569331288e-06,
     ),
-    steepness=(4.1, 18.6),
+    far=(
+        0.5006603102646399,
+        -0.4037034820848032,
+        0.3065284762949266,
+        -0.21760206921812295,
+        0.1430368852947679,
+        -0.08587201931850136,
+        0.04609648886240371,
+        -0.02132637231434626,
+        0.007863592725285284,
+        -0.001787611271093249,
+        -0.0002179273198022564,
+        0.00045667860297575973,
+        -0.00021751852929276387,
+    ),
+    far_shift=0.3125,
+    far_from=10.0,
+    zero_from=39.5,
+    steepness=(-0.1659, 21.6945),
 )
-"""erfcx(a/√2)/2 for 0 <= a <= 38.7: degree 23, relative error below 2^-55."""
+"""erfcx(a/√2)/2: degree 18, relative error below 2^-55; far out degree 12, below 2^-55."""
 
 _ERF_NEAR: Final = (
     0.1283791670955126,
@@ -136,35 +162,29 @@ _ERF_NEAR: Final = (
 )
 """erf(x)/x - 1 in powers of x² for |x| <= 7/8: degree 11; beside erf(x)/x its error is below 2^-55."""
 
-_ERF_FAR_CONSTANT: Final = 0.8496055099332482
-_ERF_FAR_CONSTANT_TAIL: Final = -5.2048943679151194e-18
+_ERF_FAR_CENTER: Final = 3.125
+_ERF_FAR_SCALE: Final = 4.0
+_ERF_FAR_STEEPNESS: Final = 2.6
 _ERF_FAR: Final = (
-    0.6389675142347916,
-    -0.15689274364150121,
-    0.0415610980464213,
-    -0.010033825435629199,
-    0.001977903033983081,
-    -0.000237324708351796,
-    -2.6270765899993913e-05,
-    2.714328564542417e-05,
-    -9.583611137510623e-06,
-    2.030224237470122e-06,
-    -1.1737279653584388e-07,
-    -1.138483451000267e-07,
-    5.971152349366207e-08,
-    -1.7530816405205975e-08,
-    3.493144945709028e-09,
-    -4.688379939665923e-10,
-    3.840983042150439e-11,
-    -1.451386839209051e-12,
+    1.857246332810676,
+    -3.1960960110428256,
+    3.779804766591364,
+    -3.0491357188162755,
+    1.5072954541340453,
+    -0.2405154458076019,
+    -0.19135699559281572,
+    0.09100601102598777,
+    0.029898306482193045,
+    -0.022017687357987273,
+    -0.009002139338409022,
+    0.0073314543877406844,
 )
-"""-log(erfc(a)) - a² in powers of a - 1 for 7/8 <= a <= 6, after the constant: degree 18; it costs erf(a) less than
-2^-55. Round 1, where erfc(a) is largest, the sum is hardly more than its constant, which is kept as two float64."""
+"""(a + c)·erfcx(a) for 7/8 <= a <= 6, c = 3.125, in powers of 1 - 4r: degree 11; it costs erf(a) less than 2^-56. The
+function's relative change per relative change of r is 2.6 at 7/8, where it counts most."""
 
 _ERF_IS_NEAR: Final = 0.875
 """Up to here the one, from here on the other."""
 
-_ERF_FAR_CENTER: Final = 1.0
 _ERF_IS_ONE: Final = 6.0
 """From here on erf is 1 in float64."""
 
@@ -172,48 +192,58 @@ _ERF_IS_ONE: Final = 6.0
 def _polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
     """Return a long polynomial, whose terms may cancel at one end of the range.
 
-    There Estrin's rule alone would lose digits; Horner's rule alone would keep the machine waiting at each step. So the
-    leading terms go by the latter, the others, which are small, by the former (Muller, "Elementary Functions", 3.6).
+    There even and odd powers apart would lose digits; Horner's rule alone would keep the machine waiting at each step.
+    So the leading terms go by the latter, the others, which are small, by the former.
     """
-    terms = [constant(x.emitter, coefficient) for coefficient in coefficients[_LEADING:]]
-    power = x
-    while len(terms) > 1:
-        pairs = [high.times_plus(power, low) for low, high in zip(terms[0::2], terms[1::2], strict=False)]
-        terms = pairs + terms[2 * len(pairs) :]
-        power = power * power
-    return horner(x, coefficients[:_LEADING], terms[0])
+    return horner(x, coefficients[:_LEADING], even_and_odd(x, coefficients[_LEADING:]))
 
 
-def _evaluate(tail: _Tail, variable: Lanes) -> DoubleDouble:
-    """Return the tail's polynomial at a variable, its last two steps with what their roundings lose."""
-    linear, *higher = tail.higher
-    beyond = _polynomial(variable, higher)
-    slope = variable.times_plus(beyond, linear)
-    slope_lost = variable.times_plus(beyond, linear - slope)
-    rise, rise_lost = two_product(variable, slope)
-    value, value_lost = two_sum(tail.constant, rise)
-    return DoubleDouble(value, (value_lost + rise_lost) + variable.times_plus(slope_lost, tail.constant_tail))
+def _reciprocal_of_sum(magnitude: Lanes, center: float) -> tuple[Lanes, Lanes]:
+    """Return r = 1/(magnitude + center), and by how much it is too small, relatively: the sum's rounding counts too."""
+    total = magnitude + center
+    reciprocal = 1.0 / total
+    lost = magnitude - (total - center)
+    return reciprocal, (-reciprocal).times_plus(lost, (-reciprocal).times_plus(total, 1.0))
 
 
-def _tail_times_exponential(magnitude: Lanes, tail: _Tail, reduced: Reduced) -> Lanes:
-    """Return the tail function of a magnitude times the exponential of a reduced argument."""
-    reciprocal = 1.0 / (magnitude + _CENTER)
-    is_far = magnitude.greater(_CENTER)
-    nearly_one = (-reciprocal).times_plus(choose(is_far, magnitude, _CENTER), 1.0)
-    # What both roundings left of 1 - reciprocal·(magnitude + c), and by how much that moves the function, relatively.
-    off = (-reciprocal).times_plus(choose(is_far, _CENTER, magnitude), nearly_one)
-    first, second = tail.steepness
-    moved = off * reciprocal.times_plus(second, first).times_plus(reciprocal, 1.0)
-    value, lost = _evaluate(tail, reciprocal.times_plus(-2.0 * _CENTER, 1.0))
-    product = value * reciprocal
-    rest = value.times_plus(reciprocal, -product) + lost * reciprocal
-    return scale_down(times_exponential(product, moved.times_plus(product, rest), reduced), reduced)
+def _evaluate(variable: Lanes, coefficients: Sequence[float]) -> DoubleDouble:
+    """Return a polynomial, its last step with what that loses, but for an eighth of it."""
+    constant, *higher = coefficients
+    slope = _polynomial(variable, higher)
+    value = variable.times_plus(slope, constant)
+    return DoubleDouble(value, variable.times_plus(slope, constant - value))
+
+
+def _times_tail(reduced: Reduced, reciprocal: Lanes, polynomial: DoubleDouble) -> Lanes:
+    """Return polynomial·reciprocal times the exponential of the reduced argument, its power of two left out."""
+    product = polynomial.high * reciprocal
+    rest = polynomial.low.times_plus(reciprocal, polynomial.high.times_plus(reciprocal, -product))
+    return times_exponential(product, rest, reduced)
+
+
+def _tail_times_exponential(x: Lanes, tail: _Tail, exponent_factor: float) -> Lanes:
+    """Return the tail function of |x| times exp(-exponent_factor·x²).
+
+    What the rounding of r costs the tail function goes into the exponent, to first order.
+    """
+    magnitude = abs(x)
+    reciprocal, too_small = _reciprocal_of_sum(magnitude, tail.center)
+    square, square_tail = two_product(magnitude * -exponent_factor, magnitude)
+    reduced = reduce(square, too_small.times_plus(horner(reciprocal, tail.steepness), square_tail))
+    near = _evaluate(reciprocal.times_plus(-_TAIL_SCALE, 1.0), tail.near)
+    usual = scale_normal(_times_tail(reduced, reciprocal, near), reduced.pattern)
+
+    def far_out() -> Lanes:
+        far = _evaluate(reciprocal.times_plus(-_TAIL_SCALE, tail.far_shift), tail.far)
+        graded = scale_down(_times_tail(reduced, reciprocal, far), reduced)
+        return choose(magnitude.greater(tail.zero_from), 0.0, graded)
+
+    return rare(~magnitude.less(tail.far_from), usual, far_out)
 
 
 def _erfc(x: Lanes) -> Lanes:
     """Write erfc(x): the upper tail, and for negative x 2 minus it."""
-    magnitude = magnitude_up_to(x, BEYOND_EXP_MINUS_SQUARE)
-    upper = _tail_times_exponential(magnitude, _ERFC_TAIL, reduced_minus_square(magnitude))
+    upper = _tail_times_exponential(x, _ERFC_TAIL, 1.0)
     return choose(x.less(0.0), 2.0 - upper, upper)
 
 
@@ -222,24 +252,19 @@ def _normal_cdf(x: Lanes) -> Lanes:
 
     That is erfc(-x/√2)/2, the Gaussian of x itself and the slowly varying factor fitted in x: x/√2 is never rounded.
     """
-    magnitude = magnitude_up_to(x, BEYOND_NORMAL_PDF)
-    lower = _tail_times_exponential(magnitude, _NORMAL_TAIL, reduced_minus_half_square(magnitude))
+    lower = _tail_times_exponential(x, _NORMAL_TAIL, 0.5)
     return choose(x.greater(0.0), 1.0 - lower, lower)
 
 
 def _erf(x: Lanes) -> Lanes:
-    """Write erf(x): an odd polynomial up to 7/8, beyond 1 - exp(-(a² + g(a))) with a smooth g."""
+    """Write erf(x): an odd polynomial up to 7/8, beyond 1 - erfc(|x|), which is below a quarter there."""
     magnitude = magnitude_up_to(x, _ERF_IS_ONE)
-    square = magnitude * magnitude
-    near = x.times_plus(_polynomial(square, _ERF_NEAR), x)
-    excess = magnitude - _ERF_FAR_CENTER
-    slope = _polynomial(excess, _ERF_FAR)
-    smooth = excess.times_plus(slope, _ERF_FAR_CONSTANT)
-    smooth_lost = excess.times_plus(slope, (_ERF_FAR_CONSTANT - smooth) + _ERF_FAR_CONSTANT_TAIL)
-    total, total_lost = fast_two_sum(square, smooth)
-    total_tail = magnitude.times_plus(magnitude, -square) + (total_lost + smooth_lost)
-    reduced = reduce(-total, -total_tail)
-    far = (-reduced.exponential()).times_plus(power_of_two(reduced.pattern), 1.0)
+    square, square_tail = two_product(-magnitude, magnitude)
+    near = x.times_plus(_polynomial(magnitude * magnitude, _ERF_NEAR), x)
+    reciprocal, too_small = _reciprocal_of_sum(magnitude, _ERF_FAR_CENTER)
+    reduced = reduce(square, too_small.times_plus(_ERF_FAR_STEEPNESS, square_tail))
+    factor = _polynomial(reciprocal.times_plus(-_ERF_FAR_SCALE, 1.0), _ERF_FAR) * reciprocal
+    far = (-reduced.exponential()).times_plus(factor * power_of_two(reduced.pattern), 1.0)
     return choose(magnitude.less(_ERF_IS_NEAR), near, far.with_sign_of(x))
 
 
