@@ -20,6 +20,9 @@ MP.dps = 60
 Number = Any
 """A number of `MP`; mpmath has no types."""
 
+_LARGE_EXPONENT = 1000
+_FAR = MP.mpf(10) ** 100
+
 
 def _smooth(*_operands: Number) -> bool:
     return True
@@ -116,6 +119,16 @@ def _log_sum(x: Number, y: Number) -> Number:
     return high + MP.log1p(MP.exp(low - high))
 
 
+def _power(x: Number, y: Number) -> Number:
+    """Return x**y; mpmath would multiply out a whole exponent however large it is."""
+    return MP.exp(y * MP.log(x)) if x > 0 and abs(y) > _LARGE_EXPONENT else x**y
+
+
+def _erfc(x: Number) -> Number:
+    """Return erfc(x), and its limits where mpmath refuses the square of x."""
+    return MP.erfc(x) if abs(x) < _FAR else MP.mpf(0 if x > 0 else 2)
+
+
 def _clip(x: Number, low: Number, high: Number) -> Number:
     return min(max(x, low), high)
 
@@ -133,7 +146,7 @@ ARITHMETIC = {
     "divide": Reference(lambda x, y: x / y, lambda x, y: (1 / y, -x / y**2), lambda x, y: (0, -1 / y**2, 2 * x / y**3)),
     "negate": _linear(lambda x: -x, -1),
     "power": Reference(
-        lambda x, y: x**y,
+        _power,
         lambda x, y: (y * x ** (y - 1), x**y * MP.log(x)),
         lambda x, y: (
             y * (y - 1) * x ** (y - 2),
@@ -228,12 +241,12 @@ SPECIAL = {
         lambda x: (-4 / MP.sqrt(MP.pi) * x * _bell(x),),
     ),
     "erfc": Reference(
-        MP.erfc,
+        _erfc,
         lambda x: (-2 / MP.sqrt(MP.pi) * _bell(x),),
         lambda x: (4 / MP.sqrt(MP.pi) * x * _bell(x),),
     ),
     "normal_cdf": Reference(
-        lambda x: MP.erfc(-x / MP.sqrt(2)) / 2, lambda x: (_gaussian(x),), lambda x: (-x * _gaussian(x),)
+        lambda x: _erfc(-x / MP.sqrt(2)) / 2, lambda x: (_gaussian(x),), lambda x: (-x * _gaussian(x),)
     ),
     "normal_pdf": Reference(
         _gaussian,
