@@ -28,8 +28,8 @@ _ROOT_HALF = math.sqrt(0.5)
 _ROOT_HALF_TAIL = -4.833646656726457e-17
 """sqrt(1/2) minus its nearest float64."""
 
-# Beyond this every Gaussian here is zero, and the split below would overflow.
-_FAR = 1e8
+# Beyond this every Gaussian here is zero; much farther out the exponential of the square's tail would overflow.
+_FAR = 64.0
 _SPLITTER = 134217729.0
 """2**27 + 1: Dekker's constant, which cuts a float64 into two halves of 26 bits."""
 
