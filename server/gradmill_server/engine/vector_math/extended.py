@@ -176,10 +176,10 @@ class ScaledExponential(NamedTuple):
     excess: DoubleDouble
 
 
-def extended_expm1(x: Lanes) -> ScaledExponential:
-    """Return the exponential of -700 < x <= 0, twice as precise as a float64.
+def extended_expm1(x: Lanes, doublings: int = 0) -> ScaledExponential:
+    """Return 2^doublings times the exponential of x <= 0, twice as precise as a float64.
 
-    By Taylor's series, the first terms in double-double. Slow: for rare cases.
+    By Taylor's series, the first terms in double-double. Slow: for rare cases. The result must be above 2^-1000.
     """
     n = nearest_whole(x, _PER_LN2)
     high = (-n.number).times_plus(LN2_HIGH, x)
@@ -190,4 +190,5 @@ def extended_expm1(x: Lanes) -> ScaledExponential:
     series = DoubleDouble(tail, constant(x.emitter, 0.0))
     for term in reversed(_INVERSE_FACTORIALS[:_TERMS_IN_FULL]):
         series = sum_of(term, product(reduced, series))
-    return ScaledExponential(power_of_two(n.pattern), product(reduced, series))
+    scale_of_x = n.pattern + doublings if doublings else n.pattern
+    return ScaledExponential(power_of_two(scale_of_x), product(reduced, series))

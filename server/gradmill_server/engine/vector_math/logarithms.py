@@ -29,7 +29,11 @@ from gradmill_server.engine.vector_math.polynomials import horner
 
 _INFINITY: Final = float("inf")
 _NAN: Final = float("nan")
-_LARGEST_SUMMED_EXPONENT: Final = 700.0
+_TINY_EXPONENT: Final = -600.0
+"""Below this an exponential is so small that the logarithm of one plus it is itself, and its square nothing."""
+
+# Doublings that keep the low parts of what is subnormal, or nearly so.
+_HELD_UP: Final = 200
 
 # (2 artanh(s)/s - 2)/s² as a polynomial of degree 7 in s², for s² <= 0.02945; beside the whole logarithm its error is
 # below 2^-66.
@@ -111,11 +115,11 @@ def _logaddexp(x: Lanes, y: Lanes) -> Lanes:
 def _logaddexp_with_care(larger: Lanes, smaller: Lanes) -> Lanes:
     difference = two_sum(smaller, -larger)
     gain = _log1p_inside(extended_exponential_anywhere(difference))
-    # Beyond that the sum's low parts would vanish; both terms are below 2^-1000 there.
-    needs_sum = _cancels(larger, gain) & smaller.greater(-_LARGEST_SUMMED_EXPONENT)
     equal_infinities = larger.equals(smaller) & abs(larger).equals(_INFINITY)
     plain = choose(equal_infinities, larger, larger + gain)
-    return choose(needs_sum, _logarithm_of_sum_near_one(larger, smaller), plain)
+    tiny = smaller.less(_TINY_EXPONENT)
+    summed = choose(tiny, _sum_with_exponential(larger, smaller), _logarithm_of_sum_near_one(larger, smaller))
+    return choose(_cancels(larger, gain), summed, plain)
 
 
 def _cancels(larger: Lanes, gain: Lanes) -> Mask:
@@ -135,6 +139,15 @@ def _logarithm_of_sum_near_one(larger: Lanes, smaller: Lanes) -> Lanes:
     rest = rest + ((missing + left) + (first.scale * first.excess.low + second.scale * second.excess.low))
     high, low = fast_two_sum(total, rest)
     return _log1p_inside(high) + low
+
+
+def _sum_with_exponential(term: Lanes, exponent: Lanes) -> Lanes:
+    """Return term + exp(exponent), the exponential in double-double, for both so small that they would lose bits."""
+    exponential = extended_expm1(exponent, _HELD_UP)
+    total, rest = two_sum(term * 2.0**_HELD_UP, exponential.scale)
+    total, left = two_sum(total, exponential.scale * exponential.excess.high)
+    rest = (rest + left) + exponential.scale * exponential.excess.low
+    return (total + rest) * 2.0**-_HELD_UP
 
 
 FUNCTIONS: tuple[VectorFunction, ...] = (
