@@ -17,11 +17,14 @@ class VectorFunction:
     Attributes:
         name: what other functions and the table of operations call it.
         arity: number of arguments.
-        body: writes it, given its arguments as Lanes; called once for each width.
+        body: writes it, given its arguments as Lanes; called once for each width. Its docstring names the bound and
+            the source.
+        bound: how many units in the last place of the exact result the computed one may be off, anywhere.
         results: number of results.
     """
 
     name: str
     arity: int
     body: Body
+    bound: float
     results: int = 1

@@ -154,7 +154,10 @@ def exp_of_sum(head: Lanes, tail: Lanes | None = None) -> Lanes:
 
 
 def _exp(x: Lanes) -> Lanes:
-    """Write exp(x)."""
+    """Write exp(x).
+
+    Within 0.8 ulp. Source: Cody and Waite 1980, Tang 1989 (see the module).
+    """
     return exp_of_sum(x)
 
 
@@ -162,6 +165,7 @@ def _expm1(x: Lanes) -> Lanes:
     """Write exp(x) - 1 as (2**n - 1) + 2**n * (r + r**2/2 + ...), in whose three leading terms no digit is lost.
 
     Around x = 0.4, where the first cancels half of the second, the third rounded would be felt.
+    Within 1 ulp. Source: the reduction of Cody and Waite 1980, summed with Dekker's sums (Numer. Math. 18, 1971).
     """
     reduced = reduce(x)
     power = power_of_two(reduced.pattern)
@@ -186,7 +190,8 @@ def _expm1(x: Lanes) -> Lanes:
 def _sigmoid(x: Lanes) -> Lanes:
     """Write the logistic function as 1/(1 + e) or e/(1 + e), with e = exp(-|x|) that cannot overflow.
 
-    One Newton step by the remainder takes away what the rounding of 1 + e and of the division cost.
+    One Newton step by the remainder takes away what the rounding of 1 + e and of the division cost. Within 1.5 ulp.
+    Source: the quotient's correction by its remainder is Dekker's (Numer. Math. 18, 1971).
     """
     small = exp_of_sum(-abs(x))
     numerator = choose(x.greater_equal(0.0), 1.0, small)
@@ -201,7 +206,8 @@ def _sigmoid(x: Lanes) -> Lanes:
 def _softplus(x: Lanes) -> Lanes:
     """Write max(x, 0) + log(1 + e) with e = exp(-|x|) and log(1 + e) = 2 atanh(s), s = e/(2 + e).
 
-    The series in s is that of Cody and Waite's logarithm; s is kept as a sum of two float64.
+    The series in s is that of Cody and Waite's logarithm; s is kept as a sum of two float64. Within 1.5 ulp.
+    Source: Cody and Waite 1980 (see the module).
     """
     small = exp_of_sum(-abs(x))
     divisor = small + 2.0
@@ -219,9 +225,9 @@ def _softplus(x: Lanes) -> Lanes:
 
 
 FUNCTIONS: tuple[VectorFunction, ...] = (
-    VectorFunction("exp", 1, _exp),
-    VectorFunction("expm1", 1, _expm1),
-    VectorFunction("sigmoid", 1, _sigmoid),
-    VectorFunction("softplus", 1, _softplus),
+    VectorFunction("exp", 1, _exp, bound=0.8),
+    VectorFunction("expm1", 1, _expm1, bound=1.0),
+    VectorFunction("sigmoid", 1, _sigmoid, bound=1.5),
+    VectorFunction("softplus", 1, _softplus, bound=1.5),
 )
 """exp, expm1, sigmoid, softplus."""

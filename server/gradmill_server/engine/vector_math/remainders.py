@@ -26,6 +26,10 @@ _STRIDES: Final = (1, 4, 36)
 
 
 def _fmod(x: Lanes, y: Lanes) -> Lanes:
+    """Write the remainder of truncated division, with the sign of x.
+
+    Within 0 ulp: exact. Source: ISO C, annex F (fmod); the strides are those of the schoolbook (see the module).
+    """
     dividend, divisor = abs(x), abs(y)
     quotient = dividend / divisor
     usual = _less_whole_part(quotient, dividend, divisor)
@@ -34,6 +38,10 @@ def _fmod(x: Lanes, y: Lanes) -> Lanes:
 
 
 def _mod(x: Lanes, y: Lanes) -> Lanes:
+    """Write the remainder of floored division, with the sign of y.
+
+    Within 0.5 ulp: rounded once, when the divisor is added. Source: Knuth, TAOCP 1, 1.2.4 (mod).
+    """
     dividend, divisor = abs(x), abs(y)
     quotient = dividend / divisor
     usual = _floored(_less_whole_part(quotient, dividend, divisor).with_sign_of(x), y)
@@ -94,7 +102,7 @@ def _floored(remainder: Lanes, y: Lanes) -> Lanes:
 
 
 FUNCTIONS: tuple[VectorFunction, ...] = (
-    VectorFunction("fmod", 2, _fmod),
-    VectorFunction("mod", 2, _mod),
+    VectorFunction("fmod", 2, _fmod, bound=0.0),
+    VectorFunction("mod", 2, _mod, bound=0.5),
 )
 """Both exact, save that the remainder of floored division is rounded once when the divisor is added to it."""

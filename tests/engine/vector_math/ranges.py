@@ -1,0 +1,134 @@
+"""Where each vector function is measured: its whole range, and most densely where its digits are at risk.
+
+Every function has a row; `test_accuracy.py` sees to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import mpmath
+import numpy as np
+from gradmill_server.engine.ir import FloatArray
+
+from tests.engine.vector_math import planes
+from tests.engine.vector_math.numbers import (
+    EXTREMES,
+    LARGEST,
+    LEAST_NORMAL,
+    around,
+    every_binade,
+    generator,
+)
+
+_EVENLY, _ROUND_SEAMS = 6000, 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """Where a function of one argument is measured.
+
+    Attributes:
+        spans: intervals to be covered evenly.
+        seams: numbers, the same negated, round which something changes: zeros, poles, the ends of reductions and
+            polynomials, the places where results overflow, turn subnormal, or settle at a limit.
+        low: the least argument; points below are left out.
+        high: the largest.
+    """
+
+    spans: tuple[tuple[float, float], ...]
+    seams: tuple[float, ...]
+    low: float = -LARGEST
+    high: float = LARGEST
+
+    def points(self) -> tuple[FloatArray]:
+        """Return numbers over the whole range: even, of every binade and either sign, round the seams, extremes."""
+        random = generator()
+        even = [random.uniform(*span, _EVENLY // len(self.spans)) for span in self.spans]
+        either_sign = np.concatenate([every_binade(), around(self.seams, _ROUND_SEAMS), EXTREMES])
+        numbers = np.concatenate([*even, either_sign, -either_sign])
+        return (numbers[(numbers >= self.low) & (numbers <= self.high)],)
+
+
+def _multiples(step: float, count: int) -> tuple[float, ...]:
+    """Return 1/2, 3/2, ... of a step: where a reduction to the nearest multiple turns."""
+    return tuple((place + 0.5) * step for place in range(count))
+
+
+_LN_2 = 0.6931471805599453
+_ROOT_HALF = 0.7071067811865476
+_REDUCTION = (*_multiples(_LN_2, 64), *(place * _LN_2 for place in (199.5, 500.5, 1000.5, 1021.5, 1022.5, 1073.5)))
+# Arguments at which exp is last finite, last normal, last above zero; where its rare case begins; where it is cut off.
+_EXPONENTIAL_ENDS = (709.782712893384, 708.3964185322641, 745.1332191019412, 744.4400719213812, 708.0, 800.0)
+_HALVED_ENDS = (710.4758600739439, 745.8263662825011)
+# Where 1 + exp(-x), or exp(x) - 1, stops to feel the smaller term.
+_SETTLING = (36.7, 37.4, 41.5, 22.0, 20.0, 19.06)
+_BINARY_STEPS = tuple(_ROOT_HALF * 2.0**place for place in range(-40, 41))
+
+
+def _eighths() -> tuple[float, ...]:
+    """Return multiples of an eighth of the circle, near ones and far ones."""
+    random = generator()
+    turns = [*range(1, 100), *(int(turn) for turn in 10.0 ** random.uniform(2.0, 15.0, 300))]
+    with mpmath.workprec(200):
+        return tuple(float(turn * mpmath.pi / 4) for turn in turns)
+
+
+NEAREST_TO_A_QUADRANT = float(np.ldexp(6381956970095103.0, 797))
+"""The float64 that comes nearest to a multiple of pi/2 (Muller, Elementary Functions, 3rd edition, chapter 11)."""
+
+LEAST_HUGE = 2.0**40
+_EXPONENTIAL = Range(
+    spans=((-2.0, 2.0), (-746.0, 711.0)), seams=(*_REDUCTION, *_EXPONENTIAL_ENDS, *_HALVED_ENDS, *_SETTLING)
+)
+_ANGLE = Range(
+    spans=((-10.0, 10.0), (-1e4, 1e4)), seams=(*_eighths(), 1.0, 11.0, 355.0, 1e22, LEAST_HUGE, NEAREST_TO_A_QUADRANT)
+)
+_SINE = Range(spans=((-1.0, 1.0),), seams=(0.25, 0.5, _ROOT_HALF, 1.0, 2.0**-27), low=-1.0, high=1.0)
+
+
+def _huge_angles() -> tuple[FloatArray]:
+    sizes = every_binade(40, each=11)
+    near = around([2.0**exponent * np.pi for exponent in range(39, 1021)], 1500)
+    named = np.array([1e22, NEAREST_TO_A_QUADRANT, LEAST_HUGE, LARGEST])
+    return (np.concatenate([sizes[0::2], -sizes[1::2], near[near >= LEAST_HUGE], named, -named]),)
+
+
+_ONE_ARGUMENT: dict[str, Range] = {
+    **dict.fromkeys(("exp", "expm1", "sigmoid", "softplus", "sinh", "cosh", "tanh", "sech"), _EXPONENTIAL),
+    "log": Range(spans=((0.4, 2.0), (0.0, 1000.0)), seams=(*_BINARY_STEPS, 1.0, LEAST_NORMAL), low=5e-324),
+    "log1p": Range(
+        spans=((-1.0, 3.0), (-0.5, 0.5)),
+        seams=(*(step - 1.0 for step in _BINARY_STEPS), 1.0, 2.0**53, 2.0**1000, LEAST_NORMAL),
+        low=float(np.nextafter(-1.0, 0.0)),
+    ),
+    "sqrt": Range(spans=((0.0, 4.0),), seams=(1.0, 2.0, LEAST_NORMAL), low=0.0),
+    "cbrt": Range(spans=((-8.0, 8.0),), seams=(*_BINARY_STEPS, 1.0, 8.0, 27.0, LEAST_NORMAL)),
+    **dict.fromkeys(("sin", "cos", "sincos", "tan"), _ANGLE),
+    **dict.fromkeys(("asin", "acos"), _SINE),
+    "atan": Range(spans=((-3.0, 3.0), (-100.0, 100.0)), seams=(1.0, 0.5, 2.0, 2.0**60, 2.0**53, 2.0**-27)),
+    "erf": Range(spans=((-6.1, 6.1), (-1.5, 1.5)), seams=(7 / 8, 1.0, 6.0)),
+    "erfc": Range(spans=((-6.1, 27.3), (-2.5, 2.5)), seams=(2.0**-30, 3.625, 7.0, 26.5432, 27.2262, 28.0, 5.8, 6.0)),
+    "normal_cdf": Range(
+        spans=((-38.6, 8.5), (-2.5, 2.5)), seams=(2.0**-30, 2.75, 10.0, 37.5194, 38.4855, 39.5, 8.2, 8.3)
+    ),
+    "exp_minus_square": Range(
+        spans=((-27.4, 27.4), (-2.5, 2.5)), seams=(0.83, 1.4, 5.0, 26.6152, 26.6416, 27.2973, 28.0)
+    ),
+    "normal_pdf": Range(spans=((-38.7, 38.7), (-2.5, 2.5)), seams=(0.83, 1.4, 5.0, 37.6, 38.5678, 38.5856, 39.5)),
+}
+
+RANGES: dict[str, Callable[[], tuple[FloatArray, ...]]] = {
+    **{name: row.points for name, row in _ONE_ARGUMENT.items()},
+    **planes.PLANES,
+    "reduction_of_huge": _huge_angles,
+}
+"""For each function, its arguments: arrays [points]."""
+
+
+@cache
+def points(name: str) -> tuple[FloatArray, ...]:
+    """Return the arguments at which a function is measured, arrays [points]."""
+    return RANGES[name]()
