@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from gradmill_server.engine.backends.choice import backend_name, native_closure, runs_natively
+from gradmill_server.engine.backends.choice import (
+    backend_name,
+    executable,
+    native_closure,
+    runs_natively,
+    why_not_native,
+)
+from gradmill_server.engine.backends.native import levels
 from gradmill_server.engine.backends.native.levels import host_level
+from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.canonical import canonicalize
 from gradmill_server.engine.formula import parse_formula
 from gradmill_server.engine.ir import Graph, Input
@@ -21,6 +29,29 @@ def test_the_name_says_backend_and_level() -> None:
     """What a server writes at its start tells which code it runs."""
     level = host_level()
     assert backend_name() == ("numpy" if level is None else f"native {level.name}")
+
+
+def test_a_processor_without_fused_multiply_add_is_named_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no level runs, functions go to NumPy, and one sentence says what the processor lacks."""
+    features = dict.fromkeys(("sse2", "avx", "bmi2", "f16c"), True) | {"fma": False, "avx2": False}
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    levels.host_level.cache_clear()
+    levels.runs_on_host.cache_clear()
+    try:
+        assert backend_name() == "numpy"
+        assert why_not_native() == "this processor lacks avx2, fma: functions run by NumPy, many times slower"
+        graph = simplified("3*(x1**2 + x2*x3)", [Input(name) for name in ("x1", "x2", "x3")])
+        assert not runs_natively(graph)
+        assert isinstance(executable(graph, [], native=True), NumpyExecutable)
+        monkeypatch.setattr("platform.machine", lambda: "riscv64")
+        levels.runs_on_host.cache_clear()
+        assert why_not_native().startswith("there is no machine code for its platform")
+    finally:
+        monkeypatch.undo()
+        levels.host_level.cache_clear()
+        levels.runs_on_host.cache_clear()
+    assert not (host_level() and why_not_native())
 
 
 @needs_native

@@ -14,7 +14,7 @@ from importlib import metadata
 
 import numpy as np
 
-from gradmill_server.engine.backends.choice import backend_name
+from gradmill_server.engine.backends.choice import backend_name, why_not_native
 from gradmill_server.serving import logs
 from gradmill_server.serving.handler import Handler
 from gradmill_server.serving.metrics import Metrics, MetricsServer
@@ -71,6 +71,8 @@ class Server:
             versions=_versions(),
             settings=self.settings.as_record(),
         )
+        if why_not_native():
+            logs.record(logging.WARNING, "no_native_backend", reason=why_not_native())
         began = time.monotonic()
         await warm_up(self.handler)
         self._front.report_ready()

@@ -11,7 +11,7 @@ from functools import cache
 
 from gradmill_server.engine import ops
 from gradmill_server.engine.autodiff import local_partial
-from gradmill_server.engine.backends.native.levels import host_level
+from gradmill_server.engine.backends.native.levels import host_level, missing_features
 from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.native.tape import TapeExecutable
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
@@ -47,6 +47,15 @@ def backend_name() -> str:
     """Return the name of the default backend on this machine, with the processor level it is compiled for."""
     level = host_level()
     return "numpy" if level is None else f"native {level.name}"
+
+
+def why_not_native() -> str:
+    """Return why functions run by NumPy on this machine; empty when they run natively."""
+    if host_level() is not None:
+        return ""
+    missing = missing_features()
+    lacks = f"this processor lacks {', '.join(missing)}" if missing else "there is no machine code for its platform"
+    return f"{lacks}: functions run by NumPy, many times slower"
 
 
 @cache

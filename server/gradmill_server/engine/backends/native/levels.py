@@ -58,9 +58,22 @@ _PLATFORM_OF_MACHINE = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "aarch
 @cache
 def runs_on_host(level: Level) -> bool:
     """Whether this machine runs a level's code."""
+    return _is_for_host(level) and level.features <= _host_features()
+
+
+def _is_for_host(level: Level) -> bool:
     machine = _PLATFORM_OF_MACHINE.get(platform.machine(), "")
-    present = {name for name, has in binding.get_host_cpu_features().items() if has}
-    return level.triple.startswith(machine + "-") and level.features <= present
+    return level.triple.startswith(machine + "-")
+
+
+def _host_features() -> frozenset[str]:
+    return frozenset(name for name, has in binding.get_host_cpu_features().items() if has)
+
+
+def missing_features() -> list[str]:
+    """Return what this machine lacks of the least level of its platform, sorted; nothing where there is no level."""
+    levels = [level for level in LEVELS if _is_for_host(level)]
+    return sorted(levels[-1].features - _host_features()) if levels else []
 
 
 @cache
