@@ -140,16 +140,16 @@ class Program:
                 reason="RESULT_TOO_LARGE",
                 knob="maximum_result_bytes",
             )
-        results = self._executable.evaluate(points, limits, checkpoint)
+        groups, point_flags = self._executable.evaluate(points, limits, checkpoint)
         arranged: list[list[ResultArray]] = [[] for _ in self.wants]
-        for (want, kind, output, names), arrays in zip(self._named, results.groups, strict=True):
+        for (want, kind, output, names), arrays in zip(self._named, groups, strict=True):
             if points.is_matrix:
                 arranged[want].append(ResultArray(kind, output, "", arrays[0]))
             else:
                 arranged[want] += [
                     ResultArray(kind, output, name, values) for name, values in zip(names, arrays, strict=True)
                 ]
-        return Evaluation(arranged, results.point_flags)
+        return Evaluation(arranged, point_flags)
 
 
 def _too_large(limits: Limits, *, what: str, value: int, reason: str, knob: str) -> LimitExceeded:

@@ -6,6 +6,7 @@ No other module of the server knows grpcio.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,6 +37,15 @@ _STREAMS_PER_CONNECTION = 1_000
 """No admission control: a grpcio client does not wait for a free stream, it fails. Admission is the handler's."""
 
 _HANDSHAKE_MILLISECONDS = 10_000
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """Whether a word of grpcio's own is worth a line: not that a call was cancelled, which is no error of anyone's."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
+
+
+# grpcio writes one with a traceback when a caller leaves before his call has begun.
+logging.getLogger("grpc._cython.cygrpc").addFilter(_is_worth_saying)
 
 
 _UnaryBehaviour = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]

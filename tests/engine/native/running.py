@@ -62,7 +62,7 @@ def evaluated(executable: TapeExecutable | NumpyExecutable, points: PointBatch, 
 
 def arrays_of(results: Results) -> list[Array]:
     """Return all arrays of some results."""
-    return [values for group in results.groups for values in group]
+    return [values for group in results[0] for values in group]
 
 
 def limited_to(executable: TapeExecutable, lanes: int) -> Limits:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from gradmill_server.engine.backends.native.addresses import address_of
 from gradmill_server.engine.backends.native.assembler import Tape
-from gradmill_server.engine.backends.native.frame import Layout
+from gradmill_server.engine.backends.native.frame import PAUSED, Layout
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.library import HandlerSet, library
 from gradmill_server.engine.backends.native.linking import link
@@ -23,7 +24,7 @@ from gradmill_server.engine.backends.native.records import (
     Expression,
     Kind,
 )
-from gradmill_server.engine.backends.native.tape import address_of, stride_of
+from gradmill_server.engine.backends.native.tape import stride_of
 from gradmill_server.engine.ops import TABLE
 
 from tests.engine.native.running import HOST_LEVELS, SPECIALS, Array, bits
@@ -70,7 +71,8 @@ def run(tape: Tape, handlers: HandlerSet, matrix: Array) -> Array:
     results, flags = np.zeros((len(matrix), 2)), np.zeros(len(matrix), dtype=np.uint8)
     code = (address_of(words), address_of(words), scratch, handlers.tables[Layout.ROWS], address_of(_CONSTANTS))
     given = (address_of(matrix), matrix.shape[1] * 8, 0)
-    frame = np.array([*code, 0, len(matrix), 0, 1, *given, address_of(flags), address_of(results), 16, 1])
+    counts = (address_of(flags), 0, 1, 0)
+    frame = np.array([*code, 0, len(matrix), 0, PAUSED, *given, *counts, address_of(results), 16, 1])
     assert not handlers.enter(address_of(frame), 10**9)
     return results
 

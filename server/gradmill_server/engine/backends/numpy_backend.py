@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradmill_server.engine import ops
-from gradmill_server.engine.backends.results import ResultGroup, Results, scratch_too_large
+from gradmill_server.engine.backends.results import scratch_too_large
 from gradmill_server.engine.backends.slots import plan_slots
 from gradmill_server.engine.ir import size
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from gradmill_server.engine.backends.results import ResultGroup, Results
     from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import FloatArray, Graph, Node, Shape
     from gradmill_server.engine.limits import Limits
@@ -100,7 +101,7 @@ class NumpyExecutable:
                 [_side_by_side(members, points.count)] if group.is_row else members
                 for group, members in zip(self._groups, grouped, strict=True)
             ]
-        return Results(grouped, flags)
+        return grouped, flags
 
     def _block_points(self, limits: Limits) -> int:
         per_point = max(1, self.scratch_bytes_per_point)

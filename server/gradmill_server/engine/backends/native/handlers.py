@@ -12,7 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradmill_server.engine.backends.native.compiler import module_text
-from gradmill_server.engine.backends.native.frame import FIELDS, Layout, offset_of
+from gradmill_server.engine.backends.native.frame import (
+    BYTES_PER_FIELD,
+    DONE,
+    FIELDS,
+    FIELDS_PER_COLUMN,
+    FIELDS_PER_GROUP,
+    FRESH,
+    GROUPS_OFFSET,
+    PAUSED,
+    Layout,
+    offset_of,
+)
 from gradmill_server.engine.backends.native.handler_text import HandlerText
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.llvm_text import LlvmFunctionText
@@ -140,7 +151,7 @@ def _end(text: HandlerText) -> HandlerText:
     more = text.write(f"icmp slt i64 {row}, {text.field('end')}")
     text.lines.append(f"  br i1 {more}, label %more, label %done")
     text.open_block("done")
-    text.set_field("paused", "0")
+    text.set_field("state", str(DONE))
     text.lines.append("  ret void")
     text.open_block("more")
     return _jump_or_leave(text, left, tape)
@@ -165,18 +176,25 @@ def _spend(text: HandlerText) -> str:
 def _jump_or_leave(text: HandlerText, left: str, record: str) -> HandlerText:
     text.lines.append(f"  br i1 {text.write(f'icmp sgt i64 {left}, 0')}, label %next, label %leave")
     text.open_block("leave")
-    text.set_field("paused", "1")
+    text.set_field("state", str(PAUSED))
     text.lines.append("  ret void")
     text.open_block("next")
     return text.jump(record).end()
 
 
 def _enter(text: LlvmFunctionText, lanes: int) -> LlvmFunctionText:
-    """Write ``int64 enter(frame, budget)``, which runs a frame from C and returns whether it paused."""
+    """Write ``int64 enter(frame, budget)``, which runs a frame from C and returns the state it is left in."""
     text.lines.append(f'define i64 @"{enter_symbol(lanes)}"(ptr %frame, i64 %budget) {{')
     text.open_block("entry")
     places = {name: text.write(f"getelementptr i8, ptr %frame, i64 {offset_of(name)}") for name in FIELDS}
     text.lines.append(f"  store i64 %budget, ptr {places['budget']}")
+    state = text.write(f"load i64, ptr {places['state']}")
+    fresh = text.write(f"icmp eq i64 {state}, {FRESH}")
+    text.lines.append(f"  br i1 {fresh}, label %fresh, label %run")
+    text.open_block("fresh")
+    _find_arrays(text, places)
+    text.lines.append("  br label %run")
+    text.open_block("run")
     record, scratch, table, constants = (
         text.write(f"load ptr, ptr {places[name]}") for name in ("record", "scratch", "table", "constants")
     )
@@ -185,6 +203,42 @@ def _enter(text: LlvmFunctionText, lanes: int) -> LlvmFunctionText:
     pointers = f"ptr {record}, ptr {scratch}, ptr {table}, ptr %frame, ptr {constants}"
     accumulator = f", {text.lanes_type} zeroinitializer" * (lanes // text.width)
     text.lines.append(f"  call void {handler}({pointers}{accumulator})")
-    paused = text.write(f"load i64, ptr {places['paused']}")
-    text.lines += [f"  ret i64 {paused}", "}"]
+    state = text.write(f"load i64, ptr {places['state']}")
+    text.lines += [f"  ret i64 {state}", "}"]
     return text
+
+
+def _find_arrays(text: LlvmFunctionText, places: dict[str, str]) -> None:
+    """Replace the addresses of Python's objects by those of their elements; a field of 0 stays."""
+    offset = text.write(f"load i64, ptr {places['data_offset']}")
+    groups = text.write(f"getelementptr i8, ptr %frame, i64 {GROUPS_OFFSET}")
+    columns = text.write(f"load ptr, ptr {places['columns']}")
+    runs = (
+        (places["points"], "1", 1),
+        (places["flags"], "1", 1),
+        (groups, text.write(f"load i64, ptr {places['group_count']}"), FIELDS_PER_GROUP),
+        (columns, text.write(f"load i64, ptr {places['column_count']}"), FIELDS_PER_COLUMN),
+    )
+    before = "fresh"
+    for number, (first, count, fields) in enumerate(runs):
+        name = f"find{number}"
+        text.lines.append(f"  br label %{name}")
+        text.open_block(name)
+        text.lines.append(f"  %{name}.at = phi i64 [ 0, %{before} ], [ %{name}.next, %{name}.step ]")
+        more = text.write(f"icmp slt i64 %{name}.at, {count}")
+        text.lines.append(f"  br i1 {more}, label %{name}.body, label %{name}.end")
+        text.open_block(f"{name}.body")
+        bytes_on = text.write(f"mul i64 %{name}.at, {fields * BYTES_PER_FIELD}")
+        place = text.write(f"getelementptr i8, ptr {first}, i64 {bytes_on}")
+        found = text.write(f"load ptr, ptr {place}")
+        nothing = text.write(f"icmp eq ptr {found}, null")
+        text.lines.append(f"  br i1 {nothing}, label %{name}.step, label %{name}.object")
+        text.open_block(f"{name}.object")
+        pointer = text.write(f"getelementptr i8, ptr {found}, i64 {offset}")
+        elements = text.write(f"load ptr, ptr {pointer}")
+        text.lines += [f"  store ptr {elements}, ptr {place}", f"  br label %{name}.step"]
+        text.open_block(f"{name}.step")
+        text.lines.append(f"  %{name}.next = add i64 %{name}.at, 1")
+        text.lines.append(f"  br label %{name}")
+        text.open_block(f"{name}.end")
+        before = f"{name}.end"

@@ -6,22 +6,24 @@ import ctypes
 import struct
 import threading
 from array import array
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from gradmill_server.engine.backends.native.addresses import DATA_OFFSET, LOCATE, UNRUN, address_of
 from gradmill_server.engine.backends.native.assembler import assemble
-from gradmill_server.engine.backends.native.frame import FIELDS, FIELDS_PER_GROUP, Layout
+from gradmill_server.engine.backends.native.frame import FIELDS, FIELDS_PER_GROUP, PAUSED, Layout
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.library import HandlerSet, library
 from gradmill_server.engine.backends.native.linking import link
-from gradmill_server.engine.backends.results import ResultGroup, Results, scratch_too_large
+from gradmill_server.engine.backends.results import scratch_too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
+    from gradmill_server.engine.backends.results import ResultGroup, Results
     from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import FloatArray, Graph
     from gradmill_server.engine.limits import Limits
@@ -42,8 +44,11 @@ _BUDGET_PER_LANE: Final = 200_000
 _KEPT_SCRATCH_BYTES: Final = _WIDE_SCRATCH_BYTES
 """Scratch that a thread keeps for its next run; more is given back."""
 
-_address: Final = ctypes.addressof
-_first_byte: Final[Callable[[Any], ctypes.c_char]] = ctypes.c_char.from_buffer  # NumPy's arrays are not typed buffers
+
+_RUN_FIELDS: Final = FIELDS.index("points")
+"""How many fields of a frame differ from one run of a call to the next; from `points` on they are its arrays."""
+
+_RUN: Final = struct.Struct(f"={_RUN_FIELDS}q")
 
 
 class _Workspace:
@@ -61,10 +66,10 @@ class _Workspace:
     def __init__(self, scratch_bytes: int, frame_bytes: int) -> None:
         """Take memory. What scratch holds is never read before it is written."""
         self._memory = ctypes.create_string_buffer(scratch_bytes + _CACHE_LINE)
-        self.scratch = -(-_address(self._memory) // _CACHE_LINE) * _CACHE_LINE
+        self.scratch = -(-ctypes.addressof(self._memory) // _CACHE_LINE) * _CACHE_LINE
         self.scratch_bytes = scratch_bytes
         self.frame = bytearray(frame_bytes)
-        self.frame_address = _address(_first_byte(self.frame))
+        self.frame_address = address_of(self.frame)
 
 
 class _Thread(threading.local):
@@ -136,7 +141,7 @@ class TapeExecutable:
         self._sets = library(level).sets
         self._tape = assemble(graph, self._columns)
         self._constants = address_of(self._tape.constants)
-        self._frame = struct.Struct(f"={len(FIELDS) + FIELDS_PER_GROUP * len(groups)}q")
+        self._given = struct.Struct(f"={len(FIELDS) + FIELDS_PER_GROUP * len(groups) - _RUN_FIELDS}q")
         self.slots = self._tape.slots
         self._linked: dict[int, _Linked] = {}
         self._preferred = self._within(_WIDE_SCRATCH_BYTES)
@@ -162,20 +167,24 @@ class TapeExecutable:
         if points.matrix is None:
             layout = Layout.COLUMNS
             arrays, fields = self._columns_of_results(rows)
-            held, given = _columns_of_points(points.arrays)
+            held, columns = _columns_of_points(points.arrays)
+            given = (0, 0, columns)
         else:
             layout = Layout.ROWS
             arrays, fields = self._rows_of_results(rows)
             held = np.ascontiguousarray(points.matrix, np.float64)
-            given = (address_of(held), self._point_bytes, 0)
+            given = (LOCATE(held), self._point_bytes, 0)
         if not rows:
-            return Results(arrays, flags)
-        marks = _address(_first_byte(flags))
+            return arrays, flags
+        counts = (LOCATE(flags), len(points.arrays), len(self._groups), DATA_OFFSET)
         workspace = self._workspace(linked)
         code = (linked.tape, linked.tape, workspace.scratch)
+        self._given.pack_into(workspace.frame, _RUN.size, *given, *counts, *fields)
+        state = UNRUN
         for handlers, start, stop in linked.parts(rows):
-            run = (handlers.tables[layout], self._constants, start, stop, 0, 1)
-            self._frame.pack_into(workspace.frame, 0, *code, *run, *given, marks, *fields)
+            run = (handlers.tables[layout], self._constants, start, stop, 0, state)
+            _RUN.pack_into(workspace.frame, 0, *code, *run)
+            state = PAUSED  # the arrays are found in the first run
             budget = _BUDGET_PER_LANE * handlers.lanes
             checkpoint()
             while handlers.enter(workspace.frame_address, budget):
@@ -183,7 +192,7 @@ class TapeExecutable:
         if workspace.scratch_bytes <= _KEPT_SCRATCH_BYTES:
             _THREAD.workspace = workspace
         del held  # until here the callers' arrays had to live
-        return Results(arrays, flags)
+        return arrays, flags
 
     def _within(self, scratch_bytes: int) -> _Linked:
         """Return the tape for the widest block whose scratch has no more bytes; for the narrowest if none has."""
@@ -206,7 +215,7 @@ class TapeExecutable:
         """Take the thread's workspace, or a new one where it is too small or a run has it already."""
         workspace = _THREAD.workspace
         _THREAD.workspace = None
-        needed, frame_bytes = linked.scratch_bytes, self._frame.size
+        needed, frame_bytes = linked.scratch_bytes, _RUN.size + self._given.size
         if workspace is None or workspace.scratch_bytes < needed or len(workspace.frame) < frame_bytes:
             return _Workspace(needed, frame_bytes)
         return workspace
@@ -218,8 +227,7 @@ class TapeExecutable:
         for is_row, columns, flag in self._groups:
             whole = np.empty((rows, columns)) if is_row else np.empty(rows)
             arrays.append([whole])
-            address = _address(_first_byte(whole)) if rows and columns else 0
-            fields += (address, columns * _BYTES_PER_LANE, flag)
+            fields += (LOCATE(whole), columns * _BYTES_PER_LANE, flag)
         return arrays, fields
 
     def _columns_of_results(self, rows: int) -> tuple[list[list[FloatArray]], list[int]]:
@@ -228,25 +236,15 @@ class TapeExecutable:
         fields: list[int] = []
         for _, columns, flag in self._groups:
             whole = np.empty((columns, rows))
-            arrays.append(list(whole))
-            fields += (address_of(whole), rows * _BYTES_PER_LANE, flag)
+            arrays.append([whole[0]] if columns == 1 else list(whole))
+            fields += (LOCATE(whole), rows * _BYTES_PER_LANE, flag)
         return arrays, fields
 
 
-def _columns_of_points(arrays: Sequence[FloatArray]) -> tuple[object, tuple[int, int, int]]:
-    """Return what must live until the points are read, and where they lie."""
+def _columns_of_points(arrays: Sequence[FloatArray]) -> tuple[object, int]:
+    """Return what must live until the points are read, and the address of where each column lies and its step."""
     contiguous = [np.ascontiguousarray(values, np.float64) for values in arrays]
     columns = array("q")
     for values in contiguous:
-        columns.extend((address_of(values), _BYTES_PER_LANE if len(values) > 1 else 0))
-    return (contiguous, columns), (0, 0, address_of(columns))
-
-
-def address_of(memory: array[int] | npt.NDArray[np.generic]) -> int:
-    """Return where an array's elements lie; 0 when it has none."""
-    try:
-        return _address(_first_byte(memory))
-    except TypeError:  # read-only, such as the bytes of a request: NumPy knows, four times slower
-        return int(np.asarray(memory).__array_interface__["data"][0])
-    except ValueError:  # empty
-        return 0
+        columns.extend((LOCATE(values), _BYTES_PER_LANE if len(values) > 1 else 0))
+    return (contiguous, columns), address_of(columns)
