@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import struct
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from gradmill_server.engine.check import (
     GraphDraft,
     check,
 )
+from gradmill_server.engine.checkpoints import Checkpoint
+from gradmill_server.engine.errors import DeadlineExceeded
 from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Node, Output, ParameterValue, Shape
 from gradmill_server.engine.shapes import broadcast
 
@@ -212,6 +215,25 @@ def test_a_chain_of_two_hundred_thousand_operations_has_a_digest() -> None:
     assert len(graph.nodes) == 200_002
     assert canonicalize(graph).nodes == graph.nodes
     assert len(canonical_bytes(graph)) > 200_000 * 20
+
+
+@pytest.mark.parametrize("work", [canonicalize, digest])
+def test_finding_the_canonical_form_stops_at_a_checkpoint(work: Callable[[Graph, Checkpoint], object]) -> None:
+    """Whoever waits for a large function may give up: both walks over it look up often, on the way down as well."""
+    graph = addition_chain(20_000)
+    looks: list[None] = []
+    work(graph, lambda: looks.append(None))
+    assert len(looks) >= 20
+    for allowed in (0, len(looks) // 2):
+        remaining = iter(range(allowed))
+
+        def give_up(remaining: Iterator[int] = remaining) -> None:
+            if next(remaining, None) is None:
+                message = "enough"
+                raise DeadlineExceeded(message)
+
+        with pytest.raises(DeadlineExceeded):
+            work(graph, give_up)
 
 
 def test_a_wide_sum_of_shared_values_is_numbered_once_each() -> None:

@@ -20,7 +20,7 @@ from gradmill_server.engine.check import (
     check,
     check_inputs,
 )
-from gradmill_server.engine.errors import InvalidGraph, LimitExceeded, UnsupportedWish
+from gradmill_server.engine.errors import DeadlineExceeded, InvalidGraph, LimitExceeded, UnsupportedWish
 from gradmill_server.engine.ir import FloatArray, Input
 
 from tests.engine.building import LIMITS, draft_of, plain_values, random_graph, same_bits, specify, wire_order
@@ -428,6 +428,20 @@ def test_a_very_deep_draft_is_checked_without_recursion() -> None:
     """Two hundred thousand operations on top of one another are as good as ten."""
     graph = check(chain(200_000), LIMITS)
     assert len(graph.nodes) == 200_001
+
+
+def test_checking_stops_at_a_checkpoint() -> None:
+    """Whoever waits for a large graph may give up: the check looks up often, also while it tells what a cycle is."""
+
+    def give_up() -> None:
+        message = "enough"
+        raise DeadlineExceeded(message)
+
+    looks: list[None] = []
+    check(chain(20_000), LIMITS, checkpoint=lambda: looks.append(None))
+    assert len(looks) >= 20
+    with pytest.raises(DeadlineExceeded):
+        check(chain(20_000), LIMITS, checkpoint=give_up)
 
 
 def test_wire_order_counts_inputs_then_constants_then_operations() -> None:

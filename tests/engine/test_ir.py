@@ -116,6 +116,42 @@ def test_extending_a_graph_keeps_indices_and_leaves_the_original_alone() -> None
     specify(builder.build(graph.outputs))
 
 
+def test_a_builder_is_empty_once_finished() -> None:
+    """A finished graph has the nodes, names and outputs of one that was built, and shares nothing with the builder."""
+    builder = GraphBuilder.extending(random_graph(2, arrays=True))
+    builder.label(3, "named")
+    built = builder.build([Output("value", len(builder) - 1)])
+    assert builder.finish(built.outputs) == built
+    assert (len(builder), builder.inputs) == (0, ())
+    assert builder.constant(1.0) == 0
+    assert GraphBuilder.extending(built).add(built.nodes[5]) == 5
+
+
+def test_the_nodes_of_a_graph_are_a_sequence() -> None:
+    """Nodes are counted, sliced, counted from the end, compared and hashed like the tuple of them."""
+    nodes = random_graph(3, arrays=True).nodes
+    listed = tuple(nodes)
+    assert len(nodes) == len(listed)
+    assert [nodes[index] for index in range(-len(nodes), len(nodes))] == [*listed, *listed]
+    assert nodes[3:-1:2] == listed[3:-1:2]
+    assert nodes == listed
+    assert nodes == nodes.copy()
+    assert nodes != listed[:-1]
+    assert nodes != list(listed)
+    assert hash(nodes) == hash(listed)
+    assert listed[4] in nodes
+    for index in (len(nodes), -len(nodes) - 1):
+        with pytest.raises(IndexError):
+            nodes[index]
+
+
+def test_only_scalar_constants_are_numbers() -> None:
+    """A scalar constant is a number; an array, an input and an operation are none."""
+    builder = GraphBuilder([Input("x")])
+    places = [builder.constant(-0.5), builder.constant([1.0]), ops.emit(builder, "exp", (0,)), 0]
+    assert [builder.nodes.number(place) for place in places] == [-0.5, None, None, None]
+
+
 def test_a_matrix_of_points_has_a_column_for_each_element() -> None:
     """Scalars count once, arrays once for each element."""
     graph = GraphBuilder([Input("x"), Input("w", (2, 3))]).build([Output("x", 0)])

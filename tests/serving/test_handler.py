@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill_server.engine import program as engine_program
+from gradmill_server.engine.canonical import canonicalize
 from gradmill_server.engine.limits import Limits
 from gradmill_server.serving import functions as functions_module
 from gradmill_server.serving import programs as programs_module
@@ -507,6 +508,24 @@ def test_compiling_ends_when_nobody_waits_any_more() -> None:
 
     assert asyncio.run(scenario()) == "DEADLINE_EXCEEDED"
     assert counting.heard["compiled"] == 0
+
+
+def test_reading_ends_when_nobody_waits_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the last caller leaves while a large graph is read, reading stops at the next look and nothing is kept."""
+    reading, gate = threading.Event(), threading.Event()
+    monkeypatch.setattr(functions_module, "canonicalize", _gated(canonicalize, reading, gate))
+
+    async def scenario() -> int:
+        async with handling() as handler:
+            caller = asyncio.create_task(ask(handler, evaluation(formula("x" + "+x" * 4_000), matrix(np.ones((1, 1))))))
+            await asyncio.to_thread(reading.wait)
+            caller.cancel()
+            await asyncio.gather(caller, return_exceptions=True)
+            gate.set()
+            await _idle(handler)
+            return len(handler.cache)
+
+    assert asyncio.run(scenario()) == 0
 
 
 def test_server_ceiling_holds_without_a_deadline() -> None:

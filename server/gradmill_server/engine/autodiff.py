@@ -14,13 +14,14 @@ import numpy as np
 
 from gradmill_server.engine import ops
 from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, never
-from gradmill_server.engine.ops.value import Value, apply
+from gradmill_server.engine.ir import CONSTANT, INPUT
+from gradmill_server.engine.ops.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradmill_server.engine.checkpoints import Checkpoint
-    from gradmill_server.engine.ir import GraphBuilder, Node
+    from gradmill_server.engine.ir import GraphBuilder, Nodes
     from gradmill_server.engine.ops import Partial
 
 NO_ADJOINT = -1
@@ -38,57 +39,51 @@ class Propagation:
 
     strong_zeros: bool = True
 
-    def scale(self, seed: Value, partial: Partial) -> Value | None:
-        """Return seed times partial as a value of the graph, or None when it is zero by structure."""
-        if isinstance(partial, ops.Select):
-            return self._choose(seed, partial)
+    def scale(self, builder: GraphBuilder, seed: int, partial: Partial) -> int | None:
+        """Add seed times partial to the graph and return its index, or None when it is zero by structure."""
         if isinstance(partial, Value):
-            return self._product(seed, partial)
+            return self._product(builder, seed, partial.index)
+        if isinstance(partial, ops.Select):
+            return self._choose(builder, seed, partial)
         if partial == 0.0:
             return None
         if abs(partial) == 1.0:
-            return seed if partial > 0.0 else -seed
+            return seed if partial > 0.0 else ops.emit(builder, "negate", (seed,))
+        number = builder.constant(partial)
         if np.isfinite(partial):
-            return seed * partial
-        return self._product(seed, Value(seed.builder, seed.builder.constant(partial)))
+            return ops.emit(builder, "multiply", (seed, number))
+        return self._product(builder, seed, number)
 
-    def _product(self, seed: Value, partial: Value) -> Value:
-        number = seed.constant
+    def _product(self, builder: GraphBuilder, seed: int, partial: int) -> int:
+        number = builder.nodes.number(seed)
         if number == 1.0:
             return partial
-        if number or not self.strong_zeros or _always_finite(partial.node):
-            return seed * partial
-        return apply("strong_product", seed, partial)
+        plain = number or not self.strong_zeros or _always_finite(builder.nodes, partial)
+        return ops.emit(builder, "multiply" if plain else "strong_product", (seed, partial))
 
-    def _choose(self, seed: Value, partial: ops.Select) -> Value | None:
-        if_true = self.scale(seed, partial.if_true)
-        if_false = self.scale(seed, partial.if_false)
+    def _choose(self, builder: GraphBuilder, seed: int, partial: ops.Select) -> int | None:
+        if_true = self.scale(builder, seed, partial.if_true)
+        if_false = self.scale(builder, seed, partial.if_false)
         if if_true is None and if_false is None:
             return None
-        return apply(
-            "where",
-            partial.condition,
-            0.0 if if_true is None else if_true,
-            0.0 if if_false is None else if_false,
-        )
+        branches = [builder.constant(0.0) if branch is None else branch for branch in (if_true, if_false)]
+        return ops.emit(builder, "where", (partial.condition.index, *branches))
 
 
-def _always_finite(node: Node) -> bool:
-    if node.is_constant:
-        return bool(np.isfinite(node.constant_array()).all())
-    return not node.is_input and ops.TABLE[node.operation].finite
+def _always_finite(nodes: Nodes, index: int) -> bool:
+    operation = nodes.operations[index]
+    if operation == CONSTANT:
+        return bool(np.isfinite(nodes[index].constant_array()).all())
+    return operation != INPUT and ops.TABLE[operation].finite
 
 
 def local_partial(builder: GraphBuilder, index: int, operand: int) -> int | None:
     """Add the local partial of a node by one of its operands; return its index, or None where it is zero."""
-    node = builder[index]
-    rule = ops.TABLE[node.operation].partials[operand]
+    rule = ops.TABLE[builder.nodes.operations[index]].partials[operand]
     if rule is None:
         return None
-    partial = rule(Value(builder, index), *(Value(builder, argument) for argument in node.arguments))
-    one = Value(builder, builder.constant(1.0))
-    scaled = Propagation().scale(one, partial)
-    return None if scaled is None else scaled.index
+    partial = rule(*_result_and_operands(builder, index)) if callable(rule) else rule
+    return Propagation().scale(builder, builder.constant(1.0), partial)
 
 
 def backward(
@@ -111,31 +106,28 @@ def backward(
         For each node up to the output, the index of the node that is the derivative of the output by it, or
         NO_ADJOINT where that is zero by structure. Only nodes that depend on ``with_respect_to`` have one.
     """
-    active = _active(builder, output, with_respect_to)
-    checkpoint()
+    active = _active(builder.nodes, output, with_respect_to, checkpoint)
     adjoints = [NO_ADJOINT] * (output + 1)
     if active[output]:
         adjoints[output] = builder.constant(1.0)
     for index in range(output, -1, -1):
         if index % NODES_BETWEEN_CHECKPOINTS == 0:
             checkpoint()
-        adjoint = adjoints[index]
-        if adjoint == NO_ADJOINT:
-            continue
-        node = builder[index]
-        if node.arguments:
-            _hand_down(builder, index, Value(builder, adjoint), active, adjoints, propagation)
+        if adjoints[index] != NO_ADJOINT and builder.nodes.arguments[index]:
+            _hand_down(builder, index, active, adjoints, propagation)
     return adjoints
 
 
-def _active(builder: GraphBuilder, output: int, with_respect_to: Sequence[int]) -> bytearray:
+def _active(nodes: Nodes, output: int, with_respect_to: Sequence[int], checkpoint: Checkpoint) -> bytearray:
     """Mark the nodes up to the output that depend on the varied ones."""
     active = bytearray(output + 1)
     for index in with_respect_to:
         if index <= output:
             active[index] = 1
     for index in range(output + 1):
-        for argument in builder[index].arguments:
+        if index % NODES_BETWEEN_CHECKPOINTS == 0:
+            checkpoint()
+        for argument in nodes.arguments[index]:
             if active[argument]:
                 active[index] = 1
                 break
@@ -143,26 +135,27 @@ def _active(builder: GraphBuilder, output: int, with_respect_to: Sequence[int]) 
 
 
 def _hand_down(
-    builder: GraphBuilder,
-    index: int,
-    adjoint: Value,
-    active: bytearray,
-    adjoints: list[int],
-    propagation: Propagation,
+    builder: GraphBuilder, index: int, active: bytearray, adjoints: list[int], propagation: Propagation
 ) -> None:
     """Add a node's contributions to the adjoints of its operands."""
-    node = builder[index]
-    rules = ops.TABLE[node.operation].partials
-    values = [Value(builder, argument) for argument in node.arguments]
-    result = Value(builder, index)
-    for argument, rule in zip(node.arguments, rules, strict=True):
+    nodes = builder.nodes
+    values: list[Value] = []
+    for argument, rule in zip(nodes.arguments[index], ops.TABLE[nodes.operations[index]].partials, strict=True):
         if rule is None or not active[argument]:
             continue
-        contribution = propagation.scale(adjoint, rule(result, *values))
+        if callable(rule):
+            values = values or _result_and_operands(builder, index)
+            contribution = propagation.scale(builder, adjoints[index], rule(*values))
+        else:
+            contribution = propagation.scale(builder, adjoints[index], rule)
         if contribution is None:
             continue
         earlier = adjoints[argument]
-        if earlier == NO_ADJOINT:
-            adjoints[argument] = contribution.index
-        else:
-            adjoints[argument] = (Value(builder, earlier) + contribution).index
+        adjoints[argument] = (
+            contribution if earlier == NO_ADJOINT else ops.emit(builder, "add", (earlier, contribution))
+        )
+
+
+def _result_and_operands(builder: GraphBuilder, index: int) -> list[Value]:
+    """Return what a rule of a local partial is called with."""
+    return [Value(builder, index), *[Value(builder, argument) for argument in builder.nodes.arguments[index]]]

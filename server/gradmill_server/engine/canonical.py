@@ -9,10 +9,14 @@ import hashlib
 import struct
 from typing import TYPE_CHECKING
 
-from gradmill_server.engine.ir import Graph, Output
+from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, never
+from gradmill_server.engine.ir import CONSTANT, renumbered
 
 if TYPE_CHECKING:
-    from gradmill_server.engine.ir import Parameters, ParameterValue, Shape
+    from collections.abc import Iterator
+
+    from gradmill_server.engine.checkpoints import Checkpoint
+    from gradmill_server.engine.ir import Graph, Nodes, Parameters, ParameterValue, Shape
 
 _MAGIC = b"gradmill.graph.v1\0"
 _FLOAT64 = 1
@@ -23,69 +27,90 @@ _INTEGER, _NUMBER, _TEXT, _INTEGERS = 1, 2, 3, 4
 DIGEST_BYTES = 32
 
 
-def canonicalize(graph: Graph) -> Graph:
-    """Return the same function with only the values its outputs need, in canonical order."""
-    number = _canonical_numbers(graph)
-    order = sorted((new, old) for old, new in enumerate(number) if new >= 0)
-    nodes = tuple(graph.nodes[old].renumbered(number) for _, old in order)
-    outputs = tuple(Output(entry.name, number[entry.node]) for entry in graph.outputs)
-    labels = {number[old]: label for old, label in graph.labels.items() if number[old] >= 0}
-    return Graph(graph.inputs, nodes, outputs, labels)
+def canonicalize(graph: Graph, checkpoint: Checkpoint = never) -> Graph:
+    """Return the same function with only the values its outputs need, in canonical order.
 
-
-def _canonical_numbers(graph: Graph) -> list[int]:
-    """Return each node's canonical number, or -1 for a node that no output needs."""
-    nodes = graph.nodes
-    number = [-1] * len(nodes)
+    The checkpoint is called every few milliseconds; it may raise to stop.
+    """
+    operations_of, arguments_of = graph.nodes.operations, graph.nodes.arguments
     count = len(graph.inputs)
-    number[:count] = range(count)
+    number = [*range(count), *[-1] * (len(arguments_of) - count)]
+    operations, arguments = operations_of[:count], arguments_of[:count]
+    steps = 0
     for entry in graph.outputs:
         stack = [entry.node]
         while stack:
-            index = stack[-1]
+            steps += 1
+            if steps % NODES_BETWEEN_CHECKPOINTS == 0:
+                checkpoint()
+            index = stack.pop()
             if number[index] >= 0:
-                stack.pop()
                 continue
-            waiting = [argument for argument in nodes[index].arguments if number[argument] < 0]
+            waiting = [argument for argument in arguments_of[index] if number[argument] < 0]
             if waiting:
-                stack.extend(reversed(waiting))
+                stack.append(index)
+                stack += waiting[::-1]
                 continue
-            number[index] = count
-            count += 1
-            stack.pop()
-    return number
+            number[index] = len(operations)
+            operations.append(operations_of[index])
+            arguments.append(renumbered(arguments_of[index], number))
+    return graph.renumbered(operations, arguments, number)
 
 
-def digest(canonical: Graph) -> bytes:
-    """Return the SHA-256 (FIPS 180-4) of a canonical graph's bytes: 32 bytes."""
-    return hashlib.sha256(canonical_bytes(canonical)).digest()
+def digest(canonical: Graph, checkpoint: Checkpoint = never) -> bytes:
+    """Return the SHA-256 (FIPS 180-4) of a canonical graph's bytes: 32 bytes.
+
+    The checkpoint is called every few milliseconds; it may raise to stop.
+    """
+    state = hashlib.sha256()
+    for piece in _canonical_pieces(canonical):
+        checkpoint()
+        state.update(piece)
+    return state.digest()
 
 
 def canonical_bytes(canonical: Graph) -> bytes:
     """Return the canonical bytes of a graph that `canonicalize` made."""
-    parts = [_MAGIC, _u32(len(canonical.inputs))]
+    return b"".join(_canonical_pieces(canonical))
+
+
+def _canonical_pieces(canonical: Graph) -> Iterator[bytes]:
+    """Cut the canonical bytes into pieces, each of some thousand nodes."""
+    yield _MAGIC + _u32(len(canonical.inputs))
     for entry in canonical.inputs:
-        parts += (_text(entry.name), bytes([_FLOAT64]), _shape(entry.shape))
-    values = canonical.nodes[len(canonical.inputs) :]
-    parts.append(_u32(len(values)))
+        yield _text(entry.name) + bytes([_FLOAT64]) + _shape(entry.shape)
+    first, end = len(canonical.inputs), len(canonical.nodes)
+    yield _u32(end - first)
     names: dict[str, bytes] = {}
-    for node in values:
-        if node.is_constant:
-            parts += (_CONSTANT_TAG, bytes([_FLOAT64]), _shape(node.shape), node.constant_array().tobytes())
-            continue
-        name = names.get(node.operation)
-        if name is None:
-            name = names[node.operation] = _OPERATION_TAG + _text(node.operation)
-        count = len(node.arguments)
-        parts += (name, struct.pack(f"<I{count}I", count, *node.arguments), _parameters(node.parameters))
-    parts.append(_u32(len(canonical.outputs)))
+    for start in range(first, end, NODES_BETWEEN_CHECKPOINTS):
+        yield _nodes(canonical.nodes, range(start, min(start + NODES_BETWEEN_CHECKPOINTS, end)), names)
+    yield _u32(len(canonical.outputs))
     for output in canonical.outputs:
-        parts += (_text(output.name), _u32(output.node))
+        yield _text(output.name) + _u32(output.node)
+
+
+def _nodes(nodes: Nodes, span: range, names: dict[str, bytes]) -> bytes:
+    """Return the bytes of some nodes; ``names`` keeps those of the operations."""
+    parts: list[bytes] = []
+    for index in span:
+        operation, arguments = nodes.operations[index], nodes.arguments[index]
+        if operation == CONSTANT:
+            parts += (
+                _CONSTANT_TAG,
+                bytes([_FLOAT64]),
+                _shape(nodes.shape(index)),
+                nodes[index].constant_array().tobytes(),
+            )
+            continue
+        name = names.get(operation)
+        if name is None:
+            name = names[operation] = _OPERATION_TAG + _text(operation)
+        parts += (name, _u32(len(arguments), *arguments), _parameters(nodes.parameters.get(index, ())))
     return b"".join(parts)
 
 
-def _u32(value: int) -> bytes:
-    return struct.pack("<I", value)
+def _u32(*values: int) -> bytes:
+    return struct.pack(f"<{len(values)}I", *values)
 
 
 def _text(value: str) -> bytes:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, Checkpoint, never
 from gradmill_server.engine.errors import (
     MAXIMUM_REPORTED_VIOLATIONS,
     InvalidGraph,
@@ -24,18 +25,19 @@ from gradmill_server.engine.errors import (
     quote,
 )
 from gradmill_server.engine.ir import (
+    Arguments,
     FloatArray,
     Graph,
     GraphBuilder,
     Input,
-    Node,
     Output,
     Parameters,
     Shape,
+    renumbered,
     size,
 )
 from gradmill_server.engine.limits import Limits
-from gradmill_server.engine.shapes import ShapeMismatch, broadcast
+from gradmill_server.engine.shapes import ShapeMismatch
 
 FLOAT64 = 1
 _UNSPECIFIED = 0
@@ -86,20 +88,21 @@ class GraphDraft(NamedTuple):
     outputs: Sequence[DraftOutput]
 
 
-def check(draft: GraphDraft, limits: Limits, *, field: str = "graph") -> Graph:
+def check(draft: GraphDraft, limits: Limits, *, field: str = "graph", checkpoint: Checkpoint = never) -> Graph:
     """Return the graph that a draft means.
 
     Args:
         draft: the graph as sent.
         limits: what is too large.
         field: path of the graph in the caller's message, for violations.
+        checkpoint: called every few milliseconds; may raise to stop.
 
     Raises:
         InvalidGraph: with one violation for each mistake.
         LimitExceeded: when something is larger than its limit; checked before anything is built.
         UnsupportedWish: for an element type other than float64.
     """
-    return _Checker(draft, limits, field).run()
+    return _Checker(draft, limits, field, checkpoint).run()
 
 
 def check_inputs(inputs: Sequence[DraftInput], limits: Limits, *, field: str) -> tuple[Input, ...]:
@@ -119,7 +122,8 @@ def _place(value: object) -> str:
 class _Checker:
     """One run of the check: the graph that grows, and the mistakes found so far."""
 
-    def __init__(self, draft: GraphDraft, limits: Limits, field: str) -> None:
+    def __init__(self, draft: GraphDraft, limits: Limits, field: str, checkpoint: Checkpoint = never) -> None:
+        self.checkpoint = checkpoint
         self.draft = draft
         self.limits = limits
         self.field = field
@@ -138,7 +142,7 @@ class _Checker:
         self.nodes()
         outputs = self.outputs()
         self.finish()
-        return self.builder.build(outputs)
+        return self.builder.finish(outputs)
 
     def finish(self) -> None:
         if self.violations:
@@ -251,53 +255,54 @@ class _Checker:
     def nodes(self) -> None:
         first = len(self.index_of)
         for position, node in enumerate(self.draft.nodes):
+            if position % NODES_BETWEEN_CHECKPOINTS == 0:
+                self.checkpoint()
             self.index_of.append(self.node(position, node, first + position))
 
     def node(self, position: int, node: DraftNode, index: int) -> int:
         """Add one node to the graph; return its index there, or _BROKEN."""
-        if not 0 <= node.operation < len(self.operations):
-            description = f"operation {node.operation} is not an index into {len(self.operations)} operation names"
-            self.node_mistake(position, "operation", "OPERATION_INDEX", description)
-            return _BROKEN
-        row = self.operations[node.operation]
+        row = self.row(position, node)
         if row is None:
             return _BROKEN
-        if len(node.arguments) != row.arity:
-            description = f"{row.name} takes {row.arity} arguments, {len(node.arguments)} were given"
-            self.node_mistake(position, "arguments", "ARITY", description)
-            return _BROKEN
-        if node.parameters:
-            description = f"{row.name} has no parameter {quote(node.parameters[0][0])}"
-            self.node_mistake(position, "parameters[0]", "PARAMETER_UNKNOWN", description)
-            return _BROKEN
-        arguments = self.arguments(position, node, index)
-        if arguments is None or _BROKEN in arguments:
-            return _BROKEN
-        return self.added(position, node, row, arguments)
-
-    def added(self, position: int, node: DraftNode, row: ops.Operation, arguments: tuple[int, ...]) -> int:
-        builder = self.builder
-        try:
-            shape = broadcast(row.name, [builder[argument].shape for argument in arguments])
-        except ShapeMismatch as mismatch:
-            self.node_mistake(position, "arguments", mismatch.reason, mismatch.message)
-            return _BROKEN
-        if size(shape) > self.limits.maximum_elements_per_value:
-            self.too_large(f"nodes[{position}]", shape, node=position, name=node.name)
-            return _BROKEN
-        index = builder.add(Node(row.name, arguments, shape))
-        if node.name:
-            builder.label(index, node.name[: self.limits.maximum_name_characters])
-        return index
-
-    def arguments(self, position: int, node: DraftNode, index: int) -> tuple[int, ...] | None:
-        """Return the arguments' indices in the graph, or None when one of them is no earlier value."""
-        index_of = self.index_of
         for place, argument in enumerate(node.arguments):
             if not 0 <= argument < index:
                 self.misplaced(position, place, argument, index)
-                return None
-        return tuple([index_of[argument] for argument in node.arguments])
+                return _BROKEN
+        arguments = renumbered(node.arguments, self.index_of)
+        return _BROKEN if _BROKEN in arguments else self.added(position, node, row, arguments)
+
+    def row(self, position: int, node: DraftNode) -> ops.Operation | None:
+        """Return a node's operation, or None when there is none that fits."""
+        if not 0 <= node.operation < len(self.operations):
+            description = f"operation {node.operation} is not an index into {len(self.operations)} operation names"
+            self.node_mistake(position, "operation", "OPERATION_INDEX", description)
+            return None
+        row = self.operations[node.operation]
+        if row is None:
+            return None
+        if len(node.arguments) != row.arity:
+            description = f"{row.name} takes {row.arity} arguments, {len(node.arguments)} were given"
+            self.node_mistake(position, "arguments", "ARITY", description)
+            return None
+        if node.parameters:
+            description = f"{row.name} has no parameter {quote(node.parameters[0][0])}"
+            self.node_mistake(position, "parameters[0]", "PARAMETER_UNKNOWN", description)
+            return None
+        return row
+
+    def added(self, position: int, node: DraftNode, row: ops.Operation, arguments: Arguments) -> int:
+        try:
+            index = ops.emit(self.builder, row.name, arguments)
+        except ShapeMismatch as mismatch:
+            self.node_mistake(position, "arguments", mismatch.reason, mismatch.message)
+            return _BROKEN
+        shape = self.builder.nodes.shape(index)
+        if shape and size(shape) > self.limits.maximum_elements_per_value:
+            self.too_large(f"nodes[{position}]", shape, node=position, name=node.name)
+            return _BROKEN
+        if node.name:
+            self.builder.label(index, node.name[: self.limits.maximum_name_characters])
+        return index
 
     def misplaced(self, position: int, place: int, argument: int, index: int) -> None:
         total = index - position + len(self.draft.nodes)
@@ -318,6 +323,8 @@ class _Checker:
         seen = {start}
         waiting = [start]
         while waiting:
+            if len(seen) % NODES_BETWEEN_CHECKPOINTS == 0:
+                self.checkpoint()
             for argument in self.draft.nodes[waiting.pop()].arguments:
                 position = argument - first
                 if position == goal:

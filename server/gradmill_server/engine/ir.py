@@ -10,6 +10,10 @@ Grammar of what a graph holds::
     output   ::= name index
 
 A node's index is its identity. This module knows no operation, no derivative and no backend.
+
+Nodes are kept in columns, and a `Node` is made when somebody looks at one. An object for each would double the memory,
+and Python's collector of cyclic garbage would walk all of them again and again, holding up every thread: for three
+million it did so for three seconds. What the columns hold (texts, tuples of numbers) it leaves alone.
 """
 
 from __future__ import annotations
@@ -17,14 +21,18 @@ from __future__ import annotations
 import math
 import operator
 import struct
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, Checkpoint, never
+
 Shape = tuple[int, ...]
+Arguments = tuple[int, ...]
 ParameterValue = int | float | str | bytes | tuple[int, ...]
 Parameters = tuple[tuple[str, ParameterValue], ...]
 FloatArray = npt.NDArray[np.float64]
@@ -39,7 +47,7 @@ class Node(NamedTuple):
     """One value of a graph. Equal nodes are the same value, which is what hash-consing relies on."""
 
     operation: str
-    arguments: tuple[int, ...]
+    arguments: Arguments
     shape: Shape
     parameters: Parameters = ()
 
@@ -61,12 +69,89 @@ class Node(NamedTuple):
             raise TypeError(message)
         return np.frombuffer(data, dtype="<f8").reshape(self.shape)
 
-    def renumbered(self, number: Sequence[int]) -> Node:
-        """Return the node with each argument replaced by its entry in ``number``."""
-        if not self.arguments:
-            return self
-        arguments = tuple([number[argument] for argument in self.arguments])
-        return Node(self.operation, arguments, self.shape, self.parameters)
+
+class Nodes(Sequence[Node]):
+    """The nodes of a graph or of a builder: a sequence of `Node`, kept in columns that passes read directly.
+
+    Attributes:
+        operations: each node's operation.
+        arguments: each node's arguments.
+        shapes: the shape of each node that is no scalar, by index.
+        parameters: the parameters of each node that has any, by index.
+    """
+
+    __slots__ = ("arguments", "operations", "parameters", "shapes")
+
+    def __init__(
+        self,
+        operations: list[str] | None = None,
+        arguments: list[Arguments] | None = None,
+        shapes: dict[int, Shape] | None = None,
+        parameters: dict[int, Parameters] | None = None,
+    ) -> None:
+        """Take over the columns given; without any, start empty."""
+        self.operations = [] if operations is None else operations
+        self.arguments = [] if arguments is None else arguments
+        self.shapes = {} if shapes is None else shapes
+        self.parameters = {} if parameters is None else parameters
+
+    def copy(self) -> Nodes:
+        """Return the same nodes in columns of their own."""
+        return Nodes(self.operations.copy(), self.arguments.copy(), self.shapes.copy(), self.parameters.copy())
+
+    def shape(self, index: int) -> Shape:
+        """Return a node's shape."""
+        return self.shapes.get(index, ())
+
+    def number(self, index: int) -> float | None:
+        """Return the number that a scalar constant is; None for any other node."""
+        if self.operations[index] != CONSTANT or index in self.shapes:
+            return None
+        return float(self[index].constant_array())
+
+    def __len__(self) -> int:
+        """Return the number of nodes."""
+        return len(self.operations)
+
+    @overload
+    def __getitem__(self, index: int) -> Node: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Node, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Node | tuple[Node, ...]:
+        """Return a node, or a tuple of some."""
+        if isinstance(index, slice):
+            return tuple([self[place] for place in range(*index.indices(len(self)))])
+        place = index if index >= 0 else range(len(self))[index]
+        shape, parameters = self.shapes.get(place, ()), self.parameters.get(place, ())
+        return _new_node(Node, (self.operations[place], self.arguments[place], shape, parameters))
+
+    def __iter__(self) -> Iterator[Node]:
+        """Iterate over the nodes."""
+        shape_of, parameters_of = self.shapes.get, self.parameters.get
+        for index, (operation, arguments) in enumerate(zip(self.operations, self.arguments, strict=True)):
+            yield _new_node(Node, (operation, arguments, shape_of(index, ()), parameters_of(index, ())))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other one is a sequence of equal nodes."""
+        return tuple(self) == tuple(other) if isinstance(other, (Nodes, tuple)) else NotImplemented
+
+    def __hash__(self) -> int:
+        """Return a hash of all nodes."""
+        return hash(tuple(self))
+
+
+_new_node = tuple.__new__
+"""Makes a `Node` of a tuple in half the time that calling the class takes."""
+
+
+def renumbered(arguments: Sequence[int], number: Sequence[int]) -> Arguments:
+    """Return arguments, each replaced by its entry in ``number``. Written out for two, which takes half the time."""
+    if len(arguments) == 2:  # noqa: PLR2004 - most operations have two
+        left, right = arguments
+        return (number[left], number[right])
+    return tuple([number[argument] for argument in arguments])
 
 
 class Input(NamedTuple):
@@ -95,7 +180,7 @@ class Graph:
     """
 
     inputs: tuple[Input, ...]
-    nodes: tuple[Node, ...]
+    nodes: Nodes
     outputs: tuple[Output, ...]
     labels: Mapping[int, str]
 
@@ -111,71 +196,100 @@ class Graph:
                 return entry
         raise KeyError(name)
 
+    def renumbered(self, operations: list[str], arguments: list[Arguments], number: Sequence[int]) -> Graph:
+        """Return the graph with other numbers for its nodes.
+
+        Args:
+            operations: those of the nodes that are kept, in their new order.
+            arguments: theirs, by new numbers.
+            number: each old node's new number, or -1 where it is not kept.
+        """
+        shapes = {number[index]: shape for index, shape in self.nodes.shapes.items() if number[index] >= 0}
+        parameters = {number[index]: entry for index, entry in self.nodes.parameters.items() if number[index] >= 0}
+        outputs = tuple([Output(entry.name, number[entry.node]) for entry in self.outputs])
+        labels = {number[index]: label for index, label in self.labels.items() if number[index] >= 0}
+        return Graph(self.inputs, Nodes(operations, arguments, shapes, parameters), outputs, labels)
+
 
 def size(shape: Shape) -> int:
     """Return the number of elements of an array of this shape."""
     return math.prod(shape)
 
 
-def _identity(node: Node) -> Hashable:
-    """Return what makes two nodes equal: parameters count by kind and bits, as 2 == 2.0 and 0.0 == -0.0 in Python."""
-    if not node.parameters or not node.arguments:
-        return node
-    parameters = [
-        (name, type(value), struct.pack("<d", value) if isinstance(value, float) else value)
-        for name, value in node.parameters
-    ]
-    return (*node[:3], tuple(sorted(parameters, key=operator.itemgetter(0))))
-
-
 class GraphBuilder:
-    """Grows a graph; a node equal to an earlier one is that earlier one."""
+    """Grows a graph; a node equal to an earlier one is that earlier one.
 
-    __slots__ = ("_index_of", "_labels", "_nodes", "inputs")
+    Attributes:
+        inputs: the inputs.
+        nodes: the nodes so far; only the builder adds to them.
+    """
+
+    __slots__ = ("_index_of", "_labels", "inputs", "nodes")
 
     def __init__(self, inputs: Iterable[Input] = ()) -> None:
         """Start with these inputs, as nodes 0, 1, 2, ..."""
         self.inputs: tuple[Input, ...] = tuple(inputs)
-        self._nodes: list[Node] = []
-        self._index_of: dict[Hashable, int] = {}
+        self.nodes = Nodes()
+        self._index_of: defaultdict[str, dict[Hashable, int]] = defaultdict(dict)
+        """For each operation, the index of each of its nodes, by what tells it from the others."""
         self._labels: dict[int, str] = {}
         for position, entry in enumerate(self.inputs):
-            self.add(Node(INPUT, (), entry.shape, ((_POSITION, position),)))
+            self.put(INPUT, (), entry.shape, ((_POSITION, position),))
 
     @classmethod
-    def extending(cls, graph: Graph) -> GraphBuilder:
-        """Start with all nodes of a graph, at the same indices."""
+    def extending(cls, graph: Graph, checkpoint: Checkpoint = never) -> GraphBuilder:
+        """Start with all nodes of a graph, at the same indices. The checkpoint is called every few milliseconds."""
         builder = cls()
         builder.inputs = graph.inputs
-        builder._nodes = list(graph.nodes)
-        builder._index_of = {_identity(node): index for index, node in enumerate(graph.nodes)}
+        builder.nodes = nodes = graph.nodes.copy()
         builder._labels = dict(graph.labels)
+        index_of = builder._index_of
+        for index, (operation, arguments) in enumerate(zip(nodes.operations, nodes.arguments, strict=True)):
+            if index % NODES_BETWEEN_CHECKPOINTS == 0:
+                checkpoint()
+            identity: Hashable = arguments
+            if index in nodes.shapes or index in nodes.parameters:
+                identity = _identity(arguments, nodes.shape(index), nodes.parameters.get(index, ()))
+            index_of[operation][identity] = index
         return builder
 
     def __len__(self) -> int:
         """Return the number of nodes so far."""
-        return len(self._nodes)
+        return len(self.nodes.operations)
 
     def __iter__(self) -> Iterator[Node]:
         """Iterate over the nodes so far."""
-        return iter(self._nodes)
+        return iter(self.nodes)
 
     def __getitem__(self, index: int) -> Node:
         """Return a node."""
-        return self._nodes[index]
+        return self.nodes[index]
 
     def add(self, node: Node) -> int:
         """Add a node whose arguments are already there; return its index, or that of its equal."""
-        identity = _identity(node) if node.parameters else node
-        index = self._index_of.setdefault(identity, len(self._nodes))
-        if index == len(self._nodes):
-            self._nodes.append(node)
+        return self.put(*node)
+
+    def put(self, operation: str, arguments: Arguments, shape: Shape = (), parameters: Parameters = ()) -> int:
+        """Add a node given by its parts, like `add`."""
+        identity = _identity(arguments, shape, parameters) if shape or parameters else arguments
+        nodes = self.nodes
+        new = len(nodes.operations)
+        index = self._index_of[operation].setdefault(identity, new)
+        if index == new:
+            nodes.operations.append(operation)
+            nodes.arguments.append(arguments)
+            if shape:
+                nodes.shapes[new] = shape
+            if parameters:
+                nodes.parameters[new] = parameters
         return index
 
-    def constant(self, value: npt.ArrayLike) -> int:
+    def constant(self, value: float | npt.ArrayLike) -> int:
         """Add a float64 constant, told from others by its bits: 0.0 and -0.0 are two constants."""
+        if isinstance(value, float):
+            return self.put(CONSTANT, (), (), ((_VALUE, struct.pack("<d", value)),))
         array = np.asarray(value, dtype="<f8")
-        return self.add(Node(CONSTANT, (), array.shape, ((_VALUE, array.tobytes()),)))
+        return self.put(CONSTANT, (), array.shape, ((_VALUE, array.tobytes()),))
 
     def label(self, index: int, name: str) -> None:
         """Give a node a name for people; the first name stays."""
@@ -183,4 +297,27 @@ class GraphBuilder:
 
     def build(self, outputs: Sequence[Output]) -> Graph:
         """Return the finished graph. Every node is kept, needed or not."""
-        return Graph(self.inputs, tuple(self._nodes), tuple(outputs), dict(self._labels))
+        return Graph(self.inputs, self.nodes.copy(), tuple(outputs), dict(self._labels))
+
+    def finish(self, outputs: Sequence[Output]) -> Graph:
+        """Return the finished graph like `build`, made of the builder's own nodes; the builder is empty afterwards."""
+        graph = Graph(self.inputs, self.nodes, tuple(outputs), self._labels)
+        self.inputs, self.nodes, self._index_of, self._labels = (), Nodes(), defaultdict(dict), {}
+        return graph
+
+
+def _identity(arguments: Arguments, shape: Shape, parameters: Parameters) -> Hashable:
+    """Return what tells a node from others of its operation.
+
+    Parameters count by kind and bits, as 2 == 2.0 and 0.0 == -0.0 in Python. Scalar operations without parameters,
+    nearly all there are, are told apart by their arguments alone.
+    """
+    if not parameters:
+        return (arguments, shape) if shape else arguments
+    if not arguments:
+        return (arguments, shape, parameters)
+    by_bits = [
+        (name, type(value), struct.pack("<d", value) if isinstance(value, float) else value)
+        for name, value in parameters
+    ]
+    return (arguments, shape, tuple(sorted(by_bits, key=operator.itemgetter(0))))

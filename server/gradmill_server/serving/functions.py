@@ -6,17 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gradmill_server.engine.canonical import DIGEST_BYTES, canonicalize, digest
-from gradmill_server.engine.ir import Graph, size
+from gradmill_server.engine.checkpoints import Checkpoint, never
+from gradmill_server.engine.ir import CONSTANT, Graph, size
 from gradmill_server.engine.limits import Limits
 from gradmill_server.serving.cache import ByteBoundedCache, Shelf
 from gradmill_server.serving.errors import DigestUnknown
 from gradmill_server.serving.pool import Completed, WorkerPool
-from gradmill_server.serving.single_flight import SingleFlight
+from gradmill_server.serving.single_flight import Abandoned, SingleFlight
 from gradmill_server.serving.telemetry import Outcome, Telemetry
 from gradmill_server.serving.wire.functions import DigestReference, FunctionReference, InlineFunction
 
-_NODE_BYTES = 200
-"""About what a node occupies: a tuple of its parts (88), one of its arguments (72), a number of its own (32)."""
+_NODE_BYTES = 112
+"""About what a node occupies: places in two columns (16), the tuple of its arguments (64), a number of its own (32)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,10 @@ class StoredFunction:
     def byte_size(self) -> int:
         """About how many bytes it occupies."""
         graph = self.graph
-        constants = sum(8 * size(node.shape) for node in graph.nodes if node.is_constant)
+        nodes = graph.nodes
+        constants = sum(
+            8 * size(nodes.shape(index)) for index in nodes.parameters if nodes.operations[index] == CONSTANT
+        )
         names = sum(len(text) for text in graph.labels.values())
         return _NODE_BYTES * (len(graph.nodes) + len(graph.inputs) + len(graph.outputs)) + constants + names
 
@@ -86,7 +90,13 @@ class FunctionStore:
         return Lookup(function)
 
     async def _take_in(self, reference: InlineFunction, still_wanted: Callable[[], bool]) -> Completed[StoredFunction]:
-        completed = await self._pool.run(lambda: stored(reference.read(self._limits)), still_wanted=still_wanted)
+        def checkpoint() -> None:
+            if not still_wanted():
+                raise Abandoned
+
+        completed = await self._pool.run(
+            lambda: stored(reference.read(self._limits, checkpoint), checkpoint), still_wanted=still_wanted
+        )
         function = completed.value
         self._functions.put(function.digest, function, function.byte_size)
         self._digests.put(reference.source_key, function.digest, DIGEST_BYTES)
@@ -97,7 +107,7 @@ class FunctionStore:
         await self._flights.close()
 
 
-def stored(graph: Graph) -> StoredFunction:
-    """Return a graph in canonical form with its digest. Slow for a large one."""
-    canonical = canonicalize(graph)
-    return StoredFunction(digest(canonical), canonical)
+def stored(graph: Graph, checkpoint: Checkpoint = never) -> StoredFunction:
+    """Return a graph in canonical form with its digest. Slow for a large one; the checkpoint may raise to stop."""
+    canonical = canonicalize(graph, checkpoint)
+    return StoredFunction(digest(canonical, checkpoint), canonical)

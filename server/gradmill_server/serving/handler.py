@@ -159,9 +159,8 @@ class Handler:
             return await self._worked(lambda: self._explanation(call, known, known.graph, context))
 
         def work() -> bytes:
-            graph = reference.read(self.settings.limits)
-            context.checkpoint()
-            return self._explanation(call, stored(graph), graph, context)
+            graph = reference.read(self.settings.limits, context.checkpoint)
+            return self._explanation(call, stored(graph, context.checkpoint), graph, context)
 
         return await self._worked(work)
 

@@ -59,6 +59,25 @@ def test_labels_follow_their_values() -> None:
     assert [changed.nodes[index].operation for index, name in changed.labels.items() if name == "outer"] == ["sin"]
 
 
+def test_a_rule_is_tried_only_where_it_is_triggered() -> None:
+    """A pass that says what it looks for is asked about those operations alone, whichever operand it is."""
+    builder = GraphBuilder([Input("x"), Input("y")])
+    growth, wave = ops.emit(builder, "exp", (0,)), ops.emit(builder, "sin", (1,))
+    pairs = [("add", (0, growth)), ("add", (growth, wave)), ("add", (wave, 0)), ("multiply", (growth, growth))]
+    outputs = [Output(f"out_{place}", ops.emit(builder, *pair)) for place, pair in enumerate(pairs)]
+    tried: list[tuple[str, tuple[int, ...]]] = []
+
+    def note(_builder: GraphBuilder, node: Node) -> int | None:
+        tried.append((node.operation, node.arguments))
+        return None
+
+    graph = builder.build(outputs)
+    assert rebuild(graph, note, triggers={"add": {"exp"}, "negate": {"sin"}}) == graph
+    assert tried == pairs[:2]
+    rebuild(graph, note)
+    assert len(tried) == 2 + 6
+
+
 def test_values_that_become_equal_become_one() -> None:
     """Common subexpressions that appear by a rewrite are computed once."""
     builder = GraphBuilder([Input("x")])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
-from gradmill_server.engine.ir import GraphBuilder, Node, Parameters
 from gradmill_server.engine.ops import arithmetic, exponential, piecewise, special, trigonometric
 from gradmill_server.engine.ops.operation import Operation, Partial, Select
-from gradmill_server.engine.ops.value import Value
-from gradmill_server.engine.shapes import broadcast
+from gradmill_server.engine.ops.value import Value, emit
 
 __all__ = ["FUNCTION_NAMES", "TABLE", "Operation", "Partial", "Select", "Value", "emit"]
 
@@ -42,13 +40,3 @@ TABLE: Mapping[str, Operation] = _table()
 
 FUNCTION_NAMES: Mapping[str, Operation] = _function_names(TABLE)
 """Every name and alias a formula may call."""
-
-
-def emit(builder: GraphBuilder, name: str, arguments: Sequence[int], parameters: Parameters = ()) -> int:
-    """Add an operation to a graph, with the shape its arguments give it; return its index.
-
-    Raises:
-        ShapeMismatch: when the arguments' shapes do not broadcast.
-    """
-    shape = broadcast(name, [builder[argument].shape for argument in arguments])
-    return builder.add(Node(name, tuple(arguments), shape, parameters))

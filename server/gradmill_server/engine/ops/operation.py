@@ -51,8 +51,8 @@ class Operation:
         name: what graphs and formulas call it.
         summary: one sentence.
         value: computes it on float64 arrays that broadcast; a NumPy function or one made of them.
-        partials: for each operand, the rule of its local partial in the graph language, or None where the
-            derivative is zero everywhere by convention.
+        partials: for each operand, the rule of its local partial in the graph language, or the number that the partial
+            is everywhere, or None where the derivative is zero everywhere by convention.
         lanes: writes it as machine code, given its operands as lanes; None when there is none yet.
         aliases: other names that formulas accept.
         notation: how it is printed, with ``{0}``, ``{1}`` for operands; empty for ``name(...)``.
@@ -68,7 +68,7 @@ class Operation:
     name: str
     summary: str
     value: Callable[..., Any]
-    partials: tuple[PartialRule | None, ...]
+    partials: tuple[PartialRule | float | None, ...]
     domain: tuple[Interval, ...]
     lanes: LanesRule | None = None
     aliases: tuple[str, ...] = ()

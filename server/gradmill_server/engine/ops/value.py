@@ -5,9 +5,9 @@ Every operator adds an element-wise node to the graph that is being built. Plain
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from gradmill_server.engine.ir import GraphBuilder, Node
+from gradmill_server.engine.ir import GraphBuilder, Node, Parameters
 from gradmill_server.engine.shapes import broadcast
 
 
@@ -29,46 +29,60 @@ class Value:
     @property
     def constant(self) -> float | None:
         """The number that this value is, when it is a scalar constant; else None."""
-        node = self.node
-        if not node.is_constant or node.shape:
-            return None
-        return float(node.constant_array())
+        return self.builder.nodes.number(self.index)
 
     def __add__(self, other: Value | float) -> Value:
         """Add."""
-        return apply("add", self, other)
+        return self._result("add", self.index, self._operand(other))
 
     def __sub__(self, other: Value | float) -> Value:
         """Subtract."""
-        return apply("subtract", self, other)
+        return self._result("subtract", self.index, self._operand(other))
 
     def __rsub__(self, other: float) -> Value:
         """Subtract from a number."""
-        return apply("subtract", other, self)
+        return self._result("subtract", self._operand(other), self.index)
 
     def __mul__(self, other: Value | float) -> Value:
         """Multiply."""
-        return apply("multiply", self, other)
+        return self._result("multiply", self.index, self._operand(other))
 
     def __rmul__(self, other: float) -> Value:
         """Multiply a number."""
-        return apply("multiply", other, self)
+        return self._result("multiply", self._operand(other), self.index)
 
     def __truediv__(self, other: Value | float) -> Value:
         """Divide."""
-        return apply("divide", self, other)
+        return self._result("divide", self.index, self._operand(other))
 
     def __rtruediv__(self, other: float) -> Value:
         """Divide a number."""
-        return apply("divide", other, self)
+        return self._result("divide", self._operand(other), self.index)
 
     def __neg__(self) -> Value:
         """Negate."""
-        return apply("negate", self)
+        return self._result("negate", self.index)
 
     def __radd__(self, other: float) -> Value:
         """Add to a number."""
-        return apply("add", other, self)
+        return self._result("add", self._operand(other), self.index)
+
+    def _operand(self, other: Value | float) -> int:
+        return other.index if isinstance(other, Value) else self.builder.constant(other)
+
+    def _result(self, operation: str, *arguments: int) -> Value:
+        return Value(self.builder, emit(self.builder, operation, arguments))
+
+
+def emit(builder: GraphBuilder, name: str, arguments: Sequence[int], parameters: Parameters = ()) -> int:
+    """Add an operation to a graph, with the shape its arguments give it; return its index.
+
+    Raises:
+        ShapeMismatch: when the arguments' shapes do not broadcast.
+    """
+    nodes = builder.nodes
+    shape = broadcast(name, [nodes.shape(argument) for argument in arguments]) if nodes.shapes else ()
+    return builder.put(name, tuple(arguments), shape, parameters)
 
 
 def apply(operation: str, *operands: Value | float) -> Value:
@@ -78,11 +92,8 @@ def apply(operation: str, *operands: Value | float) -> Value:
         ShapeMismatch: when the operands' shapes do not broadcast.
     """
     builder = next(operand.builder for operand in operands if isinstance(operand, Value))
-    arguments = tuple(
-        operand.index if isinstance(operand, Value) else builder.constant(operand) for operand in operands
-    )
-    shape = broadcast(operation, [builder[argument].shape for argument in arguments])
-    return Value(builder, builder.add(Node(operation, arguments, shape)))
+    arguments = [operand.index if isinstance(operand, Value) else builder.constant(operand) for operand in operands]
+    return Value(builder, emit(builder, operation, arguments))
 
 
 def elementwise(operation: str) -> Callable[..., Value]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradmill_server.engine import ops
 from gradmill_server.engine.checkpoints import never
-from gradmill_server.engine.ir import size
+from gradmill_server.engine.ir import CONSTANT, INPUT, size
 from gradmill_server.engine.passes.rewrite import rebuild
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _LARGEST_CONSTANT = 32
 def simplify(graph: Graph, checkpoint: Checkpoint = never) -> Graph:
     """Return an equal graph: constants folded, exact identities applied, equal nodes shared, dead ones dropped."""
     with np.errstate(all="ignore"):
-        return rebuild(graph, _simpler, checkpoint)
+        return rebuild(graph, _simpler, checkpoint, _TRIGGERS)
 
 
 def _simpler(builder: GraphBuilder, node: Node) -> int | None:
@@ -39,14 +39,14 @@ def _simpler(builder: GraphBuilder, node: Node) -> int | None:
     neutral = _without_neutral(builder, node)
     if neutral is not None:
         return neutral
-    identity = _IDENTITIES.get(node.operation)
+    identity, _ = _IDENTITIES.get(node.operation, (None, ()))
     return None if identity is None else identity(builder, node)
 
 
 def _folded(builder: GraphBuilder, node: Node) -> int | None:
     """Compute an operation whose operands are all constants, unless the constants would grow in size or memory."""
     for argument in node.arguments:
-        if not builder[argument].is_constant:
+        if builder.nodes.operations[argument] != CONSTANT:
             return None
     operands = [builder[argument] for argument in node.arguments]
     if size(node.shape) > min(_LARGEST_CONSTANT, max(size(operand.shape) for operand in operands)):
@@ -62,52 +62,55 @@ def _without_neutral(builder: GraphBuilder, node: Node) -> int | None:
         if number is None or not _is(builder, node.arguments[position], number):
             continue
         other = node.arguments[1 - position]
-        if builder[other].shape == node.shape:
+        if builder.nodes.shape(other) == node.shape:
             return other
     return None
 
 
 def _is(builder: GraphBuilder, index: int, number: float) -> bool:
     """Whether a node is a constant, all of whose elements are this number, sign of zero included."""
-    node = builder[index]
-    if not node.is_constant or size(node.shape) > _LARGEST_CONSTANT:
+    nodes = builder.nodes
+    if nodes.operations[index] != CONSTANT or size(nodes.shape(index)) > _LARGEST_CONSTANT:
         return False
-    return node.parameters[0][1] == struct.pack("<d", number) * size(node.shape)
+    return nodes.parameters[index][0][1] == struct.pack("<d", number) * size(nodes.shape(index))
 
 
 def _double_negation(builder: GraphBuilder, node: Node) -> int | None:
-    inner = builder[node.arguments[0]]
-    return inner.arguments[0] if inner.operation == "negate" else None
+    return _negated(builder, node.arguments[0])
 
 
 def _product_by_minus_one(builder: GraphBuilder, node: Node) -> int | None:
     for position, argument in enumerate(node.arguments):
         other = node.arguments[1 - position]
-        if _is(builder, argument, -1.0) and builder[other].shape == node.shape:
+        if _is(builder, argument, -1.0) and builder.nodes.shape(other) == node.shape:
             return ops.emit(builder, "negate", (other,))
     return None
 
 
 def _sum_with_negative(builder: GraphBuilder, node: Node) -> int | None:
     left, right = node.arguments
-    if builder[right].operation == "negate":
-        return ops.emit(builder, "subtract", (left, builder[right].arguments[0]))
-    if builder[left].operation == "negate":
-        return ops.emit(builder, "subtract", (right, builder[left].arguments[0]))
+    for term, other in ((right, left), (left, right)):
+        negated = _negated(builder, term)
+        if negated is not None:
+            return ops.emit(builder, "subtract", (other, negated))
     return None
 
 
 def _difference_with_negative(builder: GraphBuilder, node: Node) -> int | None:
     left, right = node.arguments
-    if builder[right].operation == "negate":
-        return ops.emit(builder, "add", (left, builder[right].arguments[0]))
-    return None
+    negated = _negated(builder, right)
+    return None if negated is None else ops.emit(builder, "add", (left, negated))
+
+
+def _negated(builder: GraphBuilder, index: int) -> int | None:
+    """Return x when the node is -x."""
+    return builder.nodes.arguments[index][0] if builder.nodes.operations[index] == "negate" else None
 
 
 def _small_power(builder: GraphBuilder, node: Node) -> int | None:
     """Write x**2 as x*x and x**-1 as 1/x: each is the correctly rounded power, at a fraction of the cost."""
     base, exponent = node.arguments
-    if builder[base].shape != node.shape:
+    if builder.nodes.shape(base) != node.shape:
         return None
     if _is(builder, exponent, 2.0):
         return ops.emit(builder, "multiply", (base, base))
@@ -131,11 +134,19 @@ def _decided_choice(builder: GraphBuilder, node: Node) -> int | None:
     return chosen if builder[chosen].shape == node.shape else None
 
 
-_IDENTITIES: dict[str, Callable[[GraphBuilder, Node], int | None]] = {
-    "negate": _double_negation,
-    "multiply": _product_by_minus_one,
-    "add": _sum_with_negative,
-    "subtract": _difference_with_negative,
-    "power": _small_power,
-    "where": _decided_choice,
+_IDENTITIES: dict[str, tuple[Callable[[GraphBuilder, Node], int | None], tuple[str, ...]]] = {
+    "negate": (_double_negation, ("negate",)),
+    "multiply": (_product_by_minus_one, (CONSTANT,)),
+    "add": (_sum_with_negative, ("negate",)),
+    "subtract": (_difference_with_negative, ("negate",)),
+    "power": (_small_power, (CONSTANT,)),
+    # Its branches may be the same, whatever they are.
+    "where": (_decided_choice, (*ops.TABLE, CONSTANT, INPUT)),
+}
+"""An operation's identity, and the operands it looks for."""
+
+_TRIGGERS = {
+    # Folding and neutral numbers look for constants.
+    name: frozenset((CONSTANT, *(_IDENTITIES[name][1] if name in _IDENTITIES else ())))
+    for name in ops.TABLE
 }

@@ -36,7 +36,7 @@ def use_stable_forms(
     applied: set[str] = set()
 
     def rule(builder: GraphBuilder, node: Node) -> int | None:
-        for name, form in _FORMS.get(node.operation, ()):
+        for name, _, form in _FORMS.get(node.operation, ()):
             if name in disabled:
                 continue
             stable = form([Value(builder, argument) for argument in node.arguments])
@@ -45,14 +45,14 @@ def use_stable_forms(
                 return stable.index
         return None
 
-    return rebuild(graph, rule, checkpoint), tuple(sorted(applied))
+    return rebuild(graph, rule, checkpoint, _TRIGGERS), tuple(sorted(applied))
 
 
 def _operands(value: Value, operation: str) -> list[Value] | None:
-    node = value.node
-    if node.operation != operation:
+    nodes = value.builder.nodes
+    if nodes.operations[value.index] != operation:
         return None
-    return [Value(value.builder, argument) for argument in node.arguments]
+    return [Value(value.builder, argument) for argument in nodes.arguments[value.index]]
 
 
 def _operand(value: Value, operation: str) -> Value | None:
@@ -158,15 +158,26 @@ def _xlogy(operands: list[Value]) -> Value | None:
     return None
 
 
-_FORMS: dict[str, tuple[tuple[str, Form], ...]] = {
-    "log": (("softplus", _softplus), ("log_sigmoid", _log_sigmoid), ("log1p", _log1p), ("log1p", _log1p_of_negative)),
-    "log1p": (("softplus", _softplus_of_log1p),),
-    "subtract": (("expm1", _expm1),),
-    "add": (("expm1", _expm1_of_sum),),
-    "divide": (("sigmoid", _sigmoid),),
-    "sqrt": (("abs", _abs), ("hypot", _hypot)),
-    "multiply": (("xlogy", _xlogy),),
+_FORMS: dict[str, tuple[tuple[str, tuple[str, ...], Form], ...]] = {
+    "log": (
+        ("softplus", ("add",), _softplus),
+        ("log_sigmoid", ("sigmoid",), _log_sigmoid),
+        ("log1p", ("add",), _log1p),
+        ("log1p", ("subtract",), _log1p_of_negative),
+    ),
+    "log1p": (("softplus", ("exp",), _softplus_of_log1p),),
+    "subtract": (("expm1", ("exp",), _expm1),),
+    "add": (("expm1", ("exp",), _expm1_of_sum),),
+    "divide": (("sigmoid", ("add",), _sigmoid),),
+    "sqrt": (("abs", ("multiply", "power"), _abs), ("hypot", ("add",), _hypot)),
+    "multiply": (("xlogy", ("log",), _xlogy),),
+}
+"""For each operation the forms it may take: a form's name, the operands it looks for first, and what matches it."""
+
+_TRIGGERS = {
+    operation: frozenset(operand for _, operands, _ in forms for operand in operands)
+    for operation, forms in _FORMS.items()
 }
 
-STABLE_FORM_NAMES: frozenset[str] = frozenset(name for forms in _FORMS.values() for name, _ in forms)
+STABLE_FORM_NAMES: frozenset[str] = frozenset(name for forms in _FORMS.values() for name, _, _ in forms)
 """Every stable form there is."""

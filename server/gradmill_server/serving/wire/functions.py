@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, overload
 
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill.v1 import graph_pb2
@@ -20,6 +20,7 @@ from gradmill_server.engine.check import (
     check,
     check_inputs,
 )
+from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.errors import InvalidGraph, quote
 from gradmill_server.engine.formula import parse_formula
 from gradmill_server.engine.ir import Graph, Parameters, ParameterValue
@@ -42,10 +43,11 @@ class InlineFunction(Protocol):
     def source_key(self) -> bytes:
         """SHA-256 of the function as it was sent: equal only for what means the same."""
 
-    def read(self, limits: Limits) -> Graph:
+    def read(self, limits: Limits, checkpoint: Checkpoint = never) -> Graph:
         """Return the graph it means, as sent: with the labels people gave, before canonical form.
 
-        Slow for a large one. Raises InvalidGraph, InvalidFormula, LimitExceeded or UnsupportedWish.
+        Slow for a large one, and calls the checkpoint every few milliseconds. Raises InvalidGraph, InvalidFormula,
+        LimitExceeded or UnsupportedWish.
         """
 
 
@@ -88,8 +90,8 @@ class _InlineGraph:
     field: str
     source_key: bytes
 
-    def read(self, limits: Limits) -> Graph:
-        return check(_draft(self.message, self.field), limits, field=self.field)
+    def read(self, limits: Limits, checkpoint: Checkpoint = never) -> Graph:
+        return check(_draft(self.message, self.field), limits, field=self.field, checkpoint=checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class _InlineFormula:
     field: str
     source_key: bytes
 
-    def read(self, limits: Limits) -> Graph:
+    def read(self, limits: Limits, _checkpoint: Checkpoint = never) -> Graph:
+        # A formula has a length that is read in a fraction of a second.
         declared = _draft_inputs(self.message.inputs, f"{self.field}.inputs")
         inputs = check_inputs(declared, limits, field=self.field) if declared else None
         return parse_formula(self.message.text, inputs, limits)
@@ -112,17 +115,40 @@ def _draft(message: graph_pb2.Graph, field: str) -> GraphDraft:
             for position, constant in enumerate(message.constants)
         ],
         operation_names=list(message.operation_names),
-        nodes=[
-            DraftNode(
-                node.operation,
-                tuple(node.arguments),
-                _parameters(node, f"{field}.nodes[{position}]") if node.parameters else (),
-                node.name,
-            )
-            for position, node in enumerate(message.nodes)
-        ],
+        nodes=_DraftNodes(message, field),
         outputs=[DraftOutput(output.name, output.value) for output in message.outputs],
     )
+
+
+class _DraftNodes(Sequence[DraftNode]):
+    """The nodes of a message. Each is drafted when it is looked at: together they would be larger than the graph."""
+
+    def __init__(self, message: graph_pb2.Graph, field: str) -> None:
+        self._messages = message.nodes
+        self._field = field
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, position: int) -> DraftNode: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> list[DraftNode]: ...
+
+    def __getitem__(self, position: int | slice) -> DraftNode | list[DraftNode]:
+        if isinstance(position, slice):
+            return [self[place] for place in range(*position.indices(len(self)))]
+        return self._draft(position, self._messages[position])
+
+    def __iter__(self) -> Iterator[DraftNode]:
+        for position, message in enumerate(self._messages):
+            yield self._draft(position, message)
+
+    def _draft(self, position: int, message: graph_pb2.Node) -> DraftNode:
+        parameters = _parameters(message, f"{self._field}.nodes[{position}]") if message.parameters else ()
+        # Sliced, because going through a repeated field one by one takes twice as long.
+        return DraftNode(message.operation, message.arguments[:], parameters, message.name)
 
 
 def _draft_inputs(messages: Iterable[graph_pb2.Input], field: str) -> list[DraftInput]:
