@@ -176,15 +176,17 @@ def compile_program(
         graph, stable_forms = use_stable_forms(graph, options.disabled_stable_forms, checkpoint)
     graph = simplify(graph, checkpoint)
     propagation = Propagation(strong_zeros=not options.parity)
+    native = runs_natively(graph)
     groups, differentiated = _differentiated(graph, wants, propagation, limits, checkpoint)
-    return Program(wants, stable_forms, groups, simplify(differentiated, checkpoint), native=runs_natively(graph))
+    del graph  # of a million nodes, together with what follows, it would be most of the memory
+    return Program(wants, stable_forms, groups, simplify(differentiated, checkpoint), native=native)
 
 
 def _differentiated(
     graph: Graph, wants: tuple[Want, ...], propagation: Propagation, limits: Limits, checkpoint: Checkpoint
 ) -> tuple[list[_Group], Graph]:
     """Return one graph that computes all that is wanted, and what its outputs are, group by group."""
-    builder = GraphBuilder.extending(graph)
+    builder = GraphBuilder.extending(graph, checkpoint)
     position = {entry.name: index for index, entry in enumerate(graph.inputs)}
     groups: list[_Group] = []
     results: list[int] = []
@@ -210,4 +212,4 @@ def _differentiated(
                     reason="PROGRAM_TOO_LARGE",
                     knob="maximum_program_nodes",
                 )
-    return groups, builder.build([Output(f"result_{place}", node) for place, node in enumerate(results)])
+    return groups, builder.finish([Output(f"result_{place}", node) for place, node in enumerate(results)])

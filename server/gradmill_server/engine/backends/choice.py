@@ -16,7 +16,7 @@ from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.native.tape import TapeExecutable
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.backends.results import ResultGroup
-from gradmill_server.engine.ir import Graph, GraphBuilder, Input
+from gradmill_server.engine.ir import CONSTANT, INPUT, Graph, GraphBuilder, Input
 
 Executable = TapeExecutable | NumpyExecutable
 
@@ -25,8 +25,8 @@ def runs_natively(function: Graph) -> bool:
     """Whether a function and every derivative of it run on the tape machine of this processor."""
     if host_level() is None:
         return False
-    closed = native_closure()
-    return all(not node.shape and (not node.arguments or node.operation in closed) for node in function.nodes)
+    nodes = function.nodes
+    return not nodes.shapes and set(nodes.operations) <= native_closure() | {INPUT, CONSTANT}
 
 
 def executable(graph: Graph, groups: Sequence[ResultGroup], *, native: bool) -> Executable:

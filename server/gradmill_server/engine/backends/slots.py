@@ -28,29 +28,30 @@ def plan_slots(graph: Graph) -> SlotPlan:
     """Assign slots by liveness; values of different sizes never share one."""
     last_use = _last_uses(graph)
     nodes = graph.nodes
+    sizes = {index: size(shape) for index, shape in nodes.shapes.items()}
     slot_of = [0] * len(nodes)
     free: dict[int, list[int]] = {}
     count = scratch_elements = 0
-    for index, node in enumerate(nodes):
-        elements = size(node.shape) if node.shape else 1
+    for index, arguments in enumerate(nodes.arguments):
+        elements = sizes.get(index, 1)
         available = free.setdefault(elements, [])
-        if node.arguments and available:
+        if arguments and available:
             slot_of[index] = available.pop()
         else:
             slot_of[index] = count
             count += 1
-            scratch_elements += elements if node.arguments else 0
-        for argument in set(node.arguments):
-            if last_use[argument] == index and nodes[argument].arguments:
-                free[size(nodes[argument].shape)].append(slot_of[argument])
+            scratch_elements += elements if arguments else 0
+        for argument in set(arguments):
+            if last_use[argument] == index and nodes.arguments[argument]:
+                free[sizes.get(argument, 1)].append(slot_of[argument])
     return SlotPlan(slot_of, count, scratch_elements)
 
 
 def _last_uses(graph: Graph) -> list[int]:
     """Return for each node the index of the last node that reads it; itself if none, and the end for outputs."""
     last = list(range(len(graph.nodes)))
-    for index, node in enumerate(graph.nodes):
-        for argument in node.arguments:
+    for index, arguments in enumerate(graph.nodes.arguments):
+        for argument in arguments:
             last[argument] = index
     for output in graph.outputs:
         last[output.node] = len(graph.nodes)

@@ -30,6 +30,7 @@ from gradmill_server.engine.backends.native.records import (
     TILE_COLUMNS,
 )
 from gradmill_server.engine.backends.native.schedule import schedule
+from gradmill_server.engine.ir import CONSTANT as CONSTANT_NODE
 from gradmill_server.engine.ops import TABLE
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 _RECORDS_BETWEEN_PAUSES: Final = 2048
 _COST_OF_ELEMENTARY: Final = 12
 """What an elementary function costs, in operations such as an addition (measured: 8 to 30)."""
+
+_COMMUTATIVE: Final = frozenset(name for name, row in TABLE.items() if row.commutative)
+_TURNED: Final = frozenset({"sa", "ca", "cs"})
+"""Patterns of two operands that a commutative operation has the other way round only."""
 
 _NOT_THERE: Final = -1
 
@@ -94,6 +99,8 @@ class _Tile(NamedTuple):
 class _Assembler:
     def __init__(self, graph: Graph, group_columns: Sequence[int]) -> None:
         self._nodes = graph.nodes
+        self._operation_of = graph.nodes.operations
+        self._arguments = graph.nodes.arguments
         self._inputs = len(graph.inputs)
         self._order, self._left, self._partners = schedule(graph)
         self._words = array("i")
@@ -130,7 +137,7 @@ class _Assembler:
     def run(self) -> Tape:
         """Assemble."""
         for node in list(self._tiles_of):
-            if not self._nodes[node].arguments:
+            if not self._arguments[node]:
                 self._arrived(node)
         self._operations()
         self._emit()
@@ -141,7 +148,7 @@ class _Assembler:
 
     def _operations(self) -> None:
         """Walk the schedule."""
-        nodes, order, left = self._nodes, self._order, self._left
+        operation_of, order, left = self._operation_of, self._order, self._left
         skipped: set[int] = set()
         place, count = 0, len(order)
         while place < count:
@@ -149,7 +156,7 @@ class _Assembler:
             place += 1
             if index in skipped:
                 continue
-            operation = nodes[index].operation
+            operation = operation_of[index]
             if operation in {"sin", "cos"} and self._sine_and_cosine(index, skipped):
                 continue
             if operation in JOINABLE and place < count and left[index] == 1 and self._beside(index, order[place]):
@@ -161,19 +168,18 @@ class _Assembler:
 
     def _operation(self, index: int) -> None:
         """Choose the record of one operation."""
-        node = self._nodes[index]
-        pattern, words, slots = self._operands(node.arguments)
-        row = TABLE[node.operation]
-        if row.commutative and pattern in {"sa", "ca", "cs"}:
+        operation, arguments = self._operation_of[index], self._arguments[index]
+        pattern, words, slots = self._operands(arguments)
+        if operation in _COMMUTATIVE and pattern in _TURNED:
             pattern = pattern[::-1]
             words.reverse()
-        kind = SIMPLE[node.operation].get(pattern)
+        kind = SIMPLE[operation].get(pattern)
         if kind is None:
             self._emit()
-            words = [self._in_slot(argument) for argument in node.arguments]
-            slots = list(dict.fromkeys(node.arguments))
-            kind = SIMPLE[node.operation]["s" * len(words)]
-        self._cost += 1 if node.operation in JOINABLE else _COST_OF_ELEMENTARY
+            words = [self._in_slot(argument) for argument in arguments]
+            slots = list(dict.fromkeys(arguments))
+            kind = SIMPLE[operation]["s" * len(words)]
+        self._cost += 1 if operation in JOINABLE else _COST_OF_ELEMENTARY
         self._choose(index, kind, words, slots, takes="a" in pattern)
 
     def _operands(self, arguments: tuple[int, ...]) -> tuple[str, list[int], list[int]]:
@@ -186,7 +192,7 @@ class _Assembler:
             if argument == held:
                 pattern += "a"
                 continue
-            if self._nodes[argument].is_constant:
+            if self._operation_of[argument] == CONSTANT_NODE:
                 pattern += "c"
                 words.append(self._constant(argument))
                 continue
@@ -217,19 +223,22 @@ class _Assembler:
     def _beside(self, index: int, user: int) -> bool:
         """Join an operation with its user when the accumulator is the user's other operand; return whether it was."""
         before = self._pending
-        outer = self._nodes[user]
-        if before is None or outer.operation not in JOINABLE or len(outer.arguments) != 2:  # noqa: PLR2004 - both sides
+        outer = self._operation_of[user]
+        if before is None or outer not in JOINABLE or len(self._arguments[user]) != 2:  # noqa: PLR2004 - both sides
             return False
-        first, second = outer.arguments
-        if {first, second} != {index, before.node} or before.node in self._nodes[index].arguments:
+        first, second = self._arguments[user]
+        held = before.node
+        if not ((first == index and second == held) or (first == held and second == index)):
             return False
-        pattern, words, slots = self._operands(self._nodes[index].arguments)
-        inner = self._nodes[index].operation
-        if pattern == "cs" and TABLE[inner].commutative:
+        if held in self._arguments[index]:
+            return False
+        pattern, words, slots = self._operands(self._arguments[index])
+        inner = self._operation_of[index]
+        if pattern == "cs" and inner in _COMMUTATIVE:
             pattern = "sc"
             words.reverse()
-        held = 0 if first == before.node or TABLE[outer.operation].commutative else 1
-        kind = BESIDE.get((outer.operation, held, SIMPLE[inner].get(pattern, _NOT_THERE)))
+        place = 0 if first == held or outer in _COMMUTATIVE else 1
+        kind = BESIDE.get((outer, place, SIMPLE[inner].get(pattern, _NOT_THERE)))
         if kind is None:
             return False
         self._left[index] = 0
@@ -239,11 +248,11 @@ class _Assembler:
 
     def _sine_and_cosine(self, index: int, skipped: set[int]) -> bool:
         """Compute both of an angle where both are wanted; return whether they are."""
-        (angle,) = self._nodes[index].arguments
+        (angle,) = self._arguments[index]
         partner = self._partners.get(index)
-        if partner is None or self._nodes[angle].is_constant:
+        if partner is None or self._operation_of[angle] == CONSTANT_NODE:
             return False
-        sine, cosine = (index, partner) if self._nodes[index].operation == "sin" else (partner, index)
+        sine, cosine = (index, partner) if self._operation_of[index] == "sin" else (partner, index)
         self._emit()
         words = [self._in_slot(angle)]
         self._used(angle)

@@ -9,14 +9,17 @@ adjoints are known at once. The one with fewer values alive is taken.
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from gradmill_server.engine.ir import CONSTANT
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from gradmill_server.engine.ir import Graph, Node
+    from gradmill_server.engine.ir import Arguments, Graph, Nodes
 
 _LARGEST_TREE: Final = 24
 """Operations above which a tree is cut: a long sum would otherwise keep all its terms alive until the last is there."""
@@ -63,40 +66,43 @@ def schedule(graph: Graph) -> Schedule:
     natural, depth_first = forest.roots, _depth_first(graph, forest)
     if natural != depth_first and _most_alive(graph, forest, natural) < _most_alive(graph, forest, depth_first):
         depth_first = natural
-    return Schedule(_spelled_out(graph.nodes, forest.inline, depth_first), forest.users, partners)
+    return Schedule(_spelled_out(graph.nodes.arguments, forest.inline, depth_first), forest.users, partners)
 
 
 def _forest(graph: Graph, partners: Collection[int]) -> _Forest:
     nodes = graph.nodes
-    users, only_user = _users(nodes)
+    operations, arguments = nodes.operations, nodes.arguments
+    users, only_user = _users(arguments)
     inline = _inline(graph, users, partners)
     root_of = list(range(len(nodes)))
     for index in range(len(nodes) - 1, -1, -1):
         if inline[index]:
             root_of[index] = root_of[only_user[index]]
-    sources: list[int] = []
-    targets: list[int] = []
-    missing = [0] * len(nodes)
-    for index, node in enumerate(nodes):
-        for argument in node.arguments:
-            if not inline[argument] and not nodes[argument].is_constant:
-                root = root_of[index]
+    # Values that belong to no other tree's count of what it waits for: those within trees, and constants.
+    within = bytearray(inline)
+    for index, operation in enumerate(operations):
+        if operation == CONSTANT:
+            within[index] = 1
+    sources, targets = array("i"), array("i")
+    for index, read in enumerate(arguments):
+        for argument in read:
+            if not within[argument]:
                 sources.append(argument)
-                targets.append(root)
-                missing[root] += 1
-    by_source = np.array(sources, dtype=np.int64)
-    in_order = np.array(targets, dtype=np.int64)[np.argsort(by_source, kind="stable")].tolist()
-    starts = np.concatenate([[0], np.cumsum(np.bincount(by_source, minlength=len(nodes)))]).tolist()
-    roots = [index for index, node in enumerate(nodes) if node.arguments and not inline[index]]
-    return _Forest(users, inline, roots, in_order, starts, missing)
+                targets.append(root_of[index])
+    count = len(nodes)
+    by_source, by_target = np.frombuffer(sources, dtype=np.int32), np.frombuffer(targets, dtype=np.int32)
+    in_order = by_target[np.argsort(by_source, kind="stable")].tolist()
+    starts = np.concatenate([[0], np.cumsum(np.bincount(by_source, minlength=count))]).tolist()
+    roots = [index for index, read in enumerate(arguments) if read and not inline[index]]
+    return _Forest(users, inline, roots, in_order, starts, np.bincount(by_target, minlength=count).tolist())
 
 
-def _users(nodes: Sequence[Node]) -> tuple[list[int], list[int]]:
+def _users(arguments: Sequence[Arguments]) -> tuple[list[int], list[int]]:
     """Return for each node how many operations read it, and the last of them."""
-    users = [0] * len(nodes)
-    last = [0] * len(nodes)
-    for index, node in enumerate(nodes):
-        for argument in node.arguments:
+    users = [0] * len(arguments)
+    last = [0] * len(arguments)
+    for index, read in enumerate(arguments):
+        for argument in read:
             if last[argument] != index:
                 last[argument] = index
                 users[argument] += 1
@@ -105,32 +111,31 @@ def _users(nodes: Sequence[Node]) -> tuple[list[int], list[int]]:
 
 def _inline(graph: Graph, users: Sequence[int], partners: Collection[int]) -> bytearray:
     """Mark the operations that are computed within the tree of their only user."""
-    nodes = graph.nodes
-    inline = bytearray(len(nodes))
+    arguments = graph.nodes.arguments
+    inline = bytearray(len(arguments))
     apart = {output.node for output in graph.outputs}.union(partners)
-    sizes = [0] * len(nodes)
-    for index, node in enumerate(nodes):
-        if not node.arguments:
+    sizes = bytearray(len(arguments))
+    for index, read in enumerate(arguments):
+        if not read or users[index] != 1 or index in apart:
             continue
         total = 1
-        for argument in node.arguments:
-            if inline[argument]:
-                total += sizes[argument]
-        sizes[index] = total
-        if users[index] == 1 and total <= _LARGEST_TREE and index not in apart:
+        for argument in read:
+            total += sizes[argument]
+        if total <= _LARGEST_TREE:
             inline[index] = 1
+            sizes[index] = total
     return inline
 
 
-def _partners(nodes: Sequence[Node]) -> dict[int, int]:
+def _partners(nodes: Nodes) -> dict[int, int]:
     """Return the sines and cosines of an angle of which both are wanted: one record computes the two."""
     sines: dict[int, int] = {}
     cosines: dict[int, int] = {}
-    for index, node in enumerate(nodes):
-        if node.operation == "sin":
-            sines[node.arguments[0]] = index
-        elif node.operation == "cos":
-            cosines[node.arguments[0]] = index
+    for index, operation in enumerate(nodes.operations):
+        if operation == "sin":
+            sines[nodes.arguments[index][0]] = index
+        elif operation == "cos":
+            cosines[nodes.arguments[index][0]] = index
     both = sines.keys() & cosines.keys()
     pairs = [(sines[angle], cosines[angle]) for angle in both]
     return dict(pairs) | {cosine: sine for sine, cosine in pairs}
@@ -161,27 +166,23 @@ def _release(targets: Sequence[int], missing: list[int], ready: list[int]) -> No
 
 def _most_alive(graph: Graph, forest: _Forest, order: Sequence[int]) -> int:
     """Return how many values are alive at once at most when trees run in this order."""
-    starts = forest.starts
-    place = [0] * len(graph.nodes)
-    for position, root in enumerate(order):
-        place[root] = position
-    changes = np.zeros(len(order) + 2, dtype=np.int64)
-    born = np.arange(len(order))
-    used = np.fromiter((place[root] for root in forest.targets), dtype=np.int64, count=len(forest.targets))
-    counts = np.diff(starts)
-    has_users = np.flatnonzero(counts)
-    if not len(has_users):
+    starts = np.array(forest.starts)
+    read = np.flatnonzero(np.diff(starts))
+    if not len(read):
         return 0
-    first_of = np.asarray(starts)[has_users]
-    dies = np.maximum.reduceat(used, first_of)
-    is_input = has_users < len(graph.inputs)
-    born = np.where(is_input, np.minimum.reduceat(used, first_of), np.asarray(place)[has_users])
-    np.add.at(changes, born, 1)
-    np.add.at(changes, dies + 1, -1)
+    place = np.zeros(len(graph.nodes), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    uses = place[forest.targets]
+    begins = starts[read]
+    # An input is there from its first use on; any other value from where it is computed.
+    born = np.where(read < len(graph.inputs), np.minimum.reduceat(uses, begins), place[read])
+    dies = np.maximum.reduceat(uses, begins)
+    changes = np.bincount(born, minlength=len(order) + 1)
+    changes -= np.bincount(dies + 1, minlength=len(changes))[: len(changes)]
     return int(np.cumsum(changes).max())
 
 
-def _spelled_out(nodes: Sequence[Node], inline: bytearray, roots: Sequence[int]) -> list[int]:
+def _spelled_out(arguments: Sequence[Arguments], inline: bytearray, roots: Sequence[int]) -> list[int]:
     """Return the operations of all trees: of two operands the larger first, so that the smaller is in the accumulator.
 
     A walk from each root to the leaves, operands after users, is turned round at the end.
@@ -193,15 +194,11 @@ def _spelled_out(nodes: Sequence[Node], inline: bytearray, roots: Sequence[int])
         while waiting:
             index = waiting.pop()
             order.append(index)
-            inner = [argument for argument in nodes[index].arguments if inline[argument]]
+            inner = [argument for argument in arguments[index] if inline[argument]]
             if len(inner) > 1:
-                inner = sorted(set(inner), key=lambda argument: _is_simple(nodes, inline, argument))
+                # The one that needs nothing but what is there already comes last: it can be joined with its user.
+                inner = sorted(set(inner), key=lambda argument: not any(inline[read] for read in arguments[argument]))
             waiting += inner
         if len(order) - begin > 1:
             order[begin:] = order[begin:][::-1]
     return order
-
-
-def _is_simple(nodes: Sequence[Node], inline: bytearray, index: int) -> bool:
-    """Whether an operation's operands are all there already, so that it can be joined with its user."""
-    return not any(inline[argument] for argument in nodes[index].arguments)
