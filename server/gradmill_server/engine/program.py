@@ -101,6 +101,7 @@ class Program:
         differentiated: Graph,
         *,
         native: bool,
+        checkpoint: Checkpoint = never,
     ) -> None:
         """Prepare a differentiated graph, whose outputs are described by ``groups``, for a backend."""
         self.wants = wants
@@ -114,7 +115,7 @@ class Program:
         self._named = [
             (group.want, kind, group.output, group.with_respect_to) for kind, group in zip(kinds, groups, strict=True)
         ]
-        self._executable = executable(differentiated, described, native=native)
+        self._executable = executable(differentiated, described, native=native, checkpoint=checkpoint)
         self._point_bytes = 8 * sum(size(shape) for group in groups for shape in group.shapes)
         self.byte_size = self._executable.byte_size
 
@@ -179,7 +180,9 @@ def compile_program(
     native = runs_natively(graph)
     groups, differentiated = _differentiated(graph, wants, propagation, limits, checkpoint)
     del graph  # of a million nodes, together with what follows, it would be most of the memory
-    return Program(wants, stable_forms, groups, simplify(differentiated, checkpoint), native=native)
+    simple = simplify(differentiated, checkpoint)
+    del differentiated
+    return Program(wants, stable_forms, groups, simple, native=native, checkpoint=checkpoint)
 
 
 def _differentiated(

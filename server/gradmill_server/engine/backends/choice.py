@@ -16,6 +16,7 @@ from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.native.tape import TapeExecutable
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.backends.results import ResultGroup
+from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.ir import CONSTANT, INPUT, Graph, GraphBuilder, Input
 
 Executable = TapeExecutable | NumpyExecutable
@@ -29,18 +30,21 @@ def runs_natively(function: Graph) -> bool:
     return not nodes.shapes and set(nodes.operations) <= native_closure() | {INPUT, CONSTANT}
 
 
-def executable(graph: Graph, groups: Sequence[ResultGroup], *, native: bool) -> Executable:
+def executable(
+    graph: Graph, groups: Sequence[ResultGroup], *, native: bool, checkpoint: Checkpoint = never
+) -> Executable:
     """Return a graph ready to run: natively, where its function `runs_natively`, else by NumPy.
 
     Args:
         graph: function and derivatives.
         groups: its outputs, in order.
         native: whether the function runs natively.
+        checkpoint: called every few milliseconds; may raise to stop.
     """
     level = host_level()
     if level is None or not native:
         return NumpyExecutable(graph, groups)
-    return TapeExecutable(graph, groups, level)
+    return TapeExecutable(graph, groups, level, checkpoint)
 
 
 def backend_name() -> str:

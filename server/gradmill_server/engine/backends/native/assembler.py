@@ -30,6 +30,7 @@ from gradmill_server.engine.backends.native.records import (
     TILE_COLUMNS,
 )
 from gradmill_server.engine.backends.native.schedule import schedule
+from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.ir import CONSTANT as CONSTANT_NODE
 from gradmill_server.engine.ops import TABLE
 
@@ -65,14 +66,15 @@ class Tape(NamedTuple):
     slots: int
 
 
-def assemble(graph: Graph, group_columns: Sequence[int]) -> Tape:
+def assemble(graph: Graph, group_columns: Sequence[int], checkpoint: Checkpoint = never) -> Tape:
     """Return the tape of a graph.
 
     Args:
         graph: every value a scalar, every operation one that has machine code.
         group_columns: how many of the graph's outputs, in order, belong to each array of results.
+        checkpoint: called every few milliseconds; may raise to stop.
     """
-    return _Assembler(graph, group_columns).run()
+    return _Assembler(graph, group_columns, checkpoint).run()
 
 
 class _Pending:
@@ -97,12 +99,13 @@ class _Tile(NamedTuple):
 
 
 class _Assembler:
-    def __init__(self, graph: Graph, group_columns: Sequence[int]) -> None:
+    def __init__(self, graph: Graph, group_columns: Sequence[int], checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
         self._nodes = graph.nodes
         self._operation_of = graph.nodes.operations
         self._arguments = graph.nodes.arguments
         self._inputs = len(graph.inputs)
-        self._order, self._left, self._partners = schedule(graph)
+        self._order, self._left, self._partners = schedule(graph, checkpoint)
         self._words = array("i")
         self._begins = array("i")
         self._slot_of = [_NOT_THERE] * len(graph.nodes)
@@ -353,6 +356,7 @@ class _Assembler:
 
     def _pause(self) -> None:
         """Let a long tape be left here; the accumulator does not outlive it."""
+        self._checkpoint()
         self._emit()
         self._write(PAUSE, self._cost + 1)
         self._cost = 0

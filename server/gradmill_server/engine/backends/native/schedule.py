@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, Checkpoint, never, watched
 from gradmill_server.engine.ir import CONSTANT
 
 if TYPE_CHECKING:
@@ -59,32 +60,34 @@ class _Forest(NamedTuple):
     missing: list[int]
 
 
-def schedule(graph: Graph) -> Schedule:
-    """Return the order in which to compute a graph's operations."""
-    partners = _partners(graph.nodes)
-    forest = _forest(graph, partners)
-    natural, depth_first = forest.roots, _depth_first(graph, forest)
+def schedule(graph: Graph, checkpoint: Checkpoint = never) -> Schedule:
+    """Return the order in which to compute a graph's operations; the checkpoint is called every few milliseconds."""
+    partners = _partners(graph.nodes, checkpoint)
+    forest = _forest(graph, partners, checkpoint)
+    natural, depth_first = forest.roots, _depth_first(graph, forest, checkpoint)
+    chosen = depth_first
     if natural != depth_first and _most_alive(graph, forest, natural) < _most_alive(graph, forest, depth_first):
-        depth_first = natural
-    return Schedule(_spelled_out(graph.nodes.arguments, forest.inline, depth_first), forest.users, partners)
+        chosen = natural
+    order = _spelled_out(graph.nodes.arguments, forest.inline, chosen, checkpoint)
+    return Schedule(order, forest.users, partners)
 
 
-def _forest(graph: Graph, partners: Collection[int]) -> _Forest:
+def _forest(graph: Graph, partners: Collection[int], checkpoint: Checkpoint) -> _Forest:
     nodes = graph.nodes
     operations, arguments = nodes.operations, nodes.arguments
-    users, only_user = _users(arguments)
-    inline = _inline(graph, users, partners)
+    users, only_user = _users(arguments, checkpoint)
+    inline = _inline(graph, users, partners, checkpoint)
     root_of = list(range(len(nodes)))
-    for index in range(len(nodes) - 1, -1, -1):
+    for index in watched(range(len(nodes) - 1, -1, -1), checkpoint):
         if inline[index]:
             root_of[index] = root_of[only_user[index]]
     # Values that belong to no other tree's count of what it waits for: those within trees, and constants.
     within = bytearray(inline)
-    for index, operation in enumerate(operations):
+    for index, operation in enumerate(watched(operations, checkpoint)):
         if operation == CONSTANT:
             within[index] = 1
     sources, targets = array("i"), array("i")
-    for index, read in enumerate(arguments):
+    for index, read in enumerate(watched(arguments, checkpoint)):
         for argument in read:
             if not within[argument]:
                 sources.append(argument)
@@ -97,11 +100,11 @@ def _forest(graph: Graph, partners: Collection[int]) -> _Forest:
     return _Forest(users, inline, roots, in_order, starts, np.bincount(by_target, minlength=count).tolist())
 
 
-def _users(arguments: Sequence[Arguments]) -> tuple[list[int], list[int]]:
+def _users(arguments: Sequence[Arguments], checkpoint: Checkpoint) -> tuple[list[int], list[int]]:
     """Return for each node how many operations read it, and the last of them."""
     users = [0] * len(arguments)
     last = [0] * len(arguments)
-    for index, read in enumerate(arguments):
+    for index, read in enumerate(watched(arguments, checkpoint)):
         for argument in read:
             if last[argument] != index:
                 last[argument] = index
@@ -109,13 +112,13 @@ def _users(arguments: Sequence[Arguments]) -> tuple[list[int], list[int]]:
     return users, last
 
 
-def _inline(graph: Graph, users: Sequence[int], partners: Collection[int]) -> bytearray:
+def _inline(graph: Graph, users: Sequence[int], partners: Collection[int], checkpoint: Checkpoint) -> bytearray:
     """Mark the operations that are computed within the tree of their only user."""
     arguments = graph.nodes.arguments
     inline = bytearray(len(arguments))
     apart = {output.node for output in graph.outputs}.union(partners)
     sizes = bytearray(len(arguments))
-    for index, read in enumerate(arguments):
+    for index, read in enumerate(watched(arguments, checkpoint)):
         if not read or users[index] != 1 or index in apart:
             continue
         total = 1
@@ -127,11 +130,11 @@ def _inline(graph: Graph, users: Sequence[int], partners: Collection[int]) -> by
     return inline
 
 
-def _partners(nodes: Nodes) -> dict[int, int]:
+def _partners(nodes: Nodes, checkpoint: Checkpoint) -> dict[int, int]:
     """Return the sines and cosines of an angle of which both are wanted: one record computes the two."""
     sines: dict[int, int] = {}
     cosines: dict[int, int] = {}
-    for index, operation in enumerate(nodes.operations):
+    for index, operation in enumerate(watched(nodes.operations, checkpoint)):
         if operation == "sin":
             sines[nodes.arguments[index][0]] = index
         elif operation == "cos":
@@ -141,7 +144,7 @@ def _partners(nodes: Nodes) -> dict[int, int]:
     return dict(pairs) | {cosine: sine for sine, cosine in pairs}
 
 
-def _depth_first(graph: Graph, forest: _Forest) -> list[int]:
+def _depth_first(graph: Graph, forest: _Forest, checkpoint: Checkpoint) -> list[int]:
     """Return the roots, each as soon as its operands are there, and of those the one made ready last."""
     targets, starts = forest.targets, forest.starts
     missing = forest.missing.copy()
@@ -153,6 +156,8 @@ def _depth_first(graph: Graph, forest: _Forest) -> list[int]:
         while ready:
             root = ready.pop()
             order.append(root)
+            if len(order) % NODES_BETWEEN_CHECKPOINTS == 0:
+                checkpoint()
             _release(targets[starts[root] : starts[root + 1]], missing, ready)
     return order
 
@@ -182,13 +187,16 @@ def _most_alive(graph: Graph, forest: _Forest, order: Sequence[int]) -> int:
     return int(np.cumsum(changes).max())
 
 
-def _spelled_out(arguments: Sequence[Arguments], inline: bytearray, roots: Sequence[int]) -> list[int]:
-    """Return the operations of all trees: of two operands the larger first, so that the smaller is in the accumulator.
+def _spelled_out(
+    arguments: Sequence[Arguments], inline: bytearray, roots: Sequence[int], checkpoint: Checkpoint
+) -> list[int]:
+    """Return the operations of all trees, operands before users.
 
-    A walk from each root to the leaves, operands after users, is turned round at the end.
+    A walk from each root to its leaves, turned round at the end. Where both operands of an operation are computed
+    within the tree, one that needs nothing but what is there already comes last: it can be joined with its user.
     """
     order: list[int] = []
-    for root in roots:
+    for root in watched(roots, checkpoint):
         begin = len(order)
         waiting = [root]
         while waiting:
@@ -196,7 +204,6 @@ def _spelled_out(arguments: Sequence[Arguments], inline: bytearray, roots: Seque
             order.append(index)
             inner = [argument for argument in arguments[index] if inline[argument]]
             if len(inner) > 1:
-                # The one that needs nothing but what is there already comes last: it can be joined with its user.
                 inner = sorted(set(inner), key=lambda argument: not any(inline[read] for read in arguments[argument]))
             waiting += inner
         if len(order) - begin > 1:

@@ -17,6 +17,7 @@ from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.library import HandlerSet, library
 from gradmill_server.engine.backends.native.linking import link
 from gradmill_server.engine.backends.results import scratch_too_large
+from gradmill_server.engine.checkpoints import Checkpoint, never
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gradmill_server.engine.backends.results import ResultGroup, Results
-    from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import FloatArray, Graph
     from gradmill_server.engine.limits import Limits
     from gradmill_server.engine.points import PointBatch
@@ -129,17 +129,20 @@ class TapeExecutable:
         slots: values held at a time for each point.
     """
 
-    def __init__(self, graph: Graph, groups: Sequence[ResultGroup], level: Level) -> None:
+    def __init__(
+        self, graph: Graph, groups: Sequence[ResultGroup], level: Level, checkpoint: Checkpoint = never
+    ) -> None:
         """Assemble the tape of a graph whose outputs are those of the groups, one after the other.
 
-        Every value must be a scalar and every operation have machine code.
+        Every value must be a scalar and every operation have machine code. The checkpoint is called every few
+        milliseconds and may raise to stop.
         """
         self._columns = [len(group.shapes) for group in groups]
         self._groups = [(group.is_row, len(group.shapes), group.flag) for group in groups]
         self._inputs = len(graph.inputs)
         self._point_bytes = self._inputs * _BYTES_PER_LANE
         self._sets = library(level).sets
-        self._tape = assemble(graph, self._columns)
+        self._tape = assemble(graph, self._columns, checkpoint)
         self._constants = address_of(self._tape.constants)
         self._given = struct.Struct(f"={len(FIELDS) + FIELDS_PER_GROUP * len(groups) - _RUN_FIELDS}q")
         self.slots = self._tape.slots
