@@ -119,8 +119,7 @@ def _answer(results: Results, model: str) -> Line:
 
 def _first_gradient(results: Results, compile_s: float) -> Line:
     claim, required = "random-1000: JAX's time to a first gradient by ours", f">= {FIRST_GRADIENT_TIMES:g}"
-    ours = results.get("random-1000", OURS, gradient=True, batch=1)
-    jax = results.get("random-1000", JAX, gradient=True, batch=1)
+    ours, jax = (results.first("random-1000", peer) for peer in (OURS, JAX))
     if ours is None or ours.setup_s is None or jax is None:
         return Line(claim, required, NOT_MEASURED, None)
     if jax.setup_s is None and not jax.reason.startswith(NO_ANSWER):

@@ -22,8 +22,8 @@ Sample = tuple[FloatArray, "FloatArray | None"]
 
 _SAMPLED_POINTS = 64
 _FEWEST_ROUNDS = 3
-_LEAST_CALLS = _FEWEST_ROUNDS + 3
-"""Calls that the shortest measurement takes: the first, the sampled, the one that decides how many, and the rounds."""
+_LEAST_CALLS = 4
+"""Calls that the shortest measurement takes: the first, the sampled, the one that decides how many, and one round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,10 @@ class Patience:
     Attributes:
         rounds: timed rounds of each peer.
         round_s: seconds that a round is filled with calls, unless one call is longer.
-        total_s: seconds of rounds after which a slow peer gets fewer of them, though no fewer than three.
+        total_s: seconds of rounds after which a slow peer gets fewer of them, though no fewer than three if it can be.
         measurement_s: a peer whose shortest measurement is predicted to take longer is left out.
         compile_s: a peer that has no answer after so long is ended.
+        repeated_compile_s: a peer that took longer to compile is not asked to compile the same for other batches.
         stand_in_compile_s: the same for a peer that another row of its library stands for.
         memory_bytes: a peer that is predicted to need more is left out.
         tolerance: largest difference from the reference, relative to a value, or to a gradient's largest entry.
@@ -43,9 +44,10 @@ class Patience:
 
     rounds: int = 15
     round_s: float = 0.01
-    total_s: float = 2.0
-    measurement_s: float = 12.0
+    total_s: float = 1.0
+    measurement_s: float = 10.0
     compile_s: float = 120.0
+    repeated_compile_s: float = 30.0
     stand_in_compile_s: float = 15.0
     memory_bytes: float = 2.5 * 2**30
     tolerance: float = 1e-9
@@ -62,8 +64,10 @@ class Plan(NamedTuple):
 def plan_for(call_s: float, patience: Patience) -> Plan:
     """Return the plan for a call of about this many seconds."""
     calls = max(1, round(patience.round_s / call_s))
-    rounds = int(patience.total_s / (calls * call_s))
-    return Plan(min(patience.rounds, max(_FEWEST_ROUNDS, rounds)), calls, warm=call_s < 10.0 * patience.round_s)
+    round_s = calls * call_s
+    rounds = int(patience.total_s / round_s)
+    fewest = _FEWEST_ROUNDS if _FEWEST_ROUNDS * round_s <= patience.measurement_s else 1
+    return Plan(min(patience.rounds, max(fewest, rounds)), calls, warm=call_s < 10.0 * patience.round_s)
 
 
 def largest_difference(sample: Sample, reference: Sample) -> float:
@@ -91,32 +95,46 @@ class Hopeless:
 
     def reason(self, entry: Measurement, model: Model, results: Results) -> str:
         """Return why not to try, or nothing."""
-        return self._contained(entry, model) or self._too_long(entry, results) or self._too_large(entry, model)
+        return (
+            self._without_answer_before(entry, model)
+            or self._too_long(entry, results)
+            or self._too_large(entry, model)
+            or self._compiled_too_long(entry, results)
+        )
 
-    def _contained(self, entry: Measurement, model: Model) -> str:
-        """Whether the peer had no answer to a part: the value, a smaller batch, or a smaller model of the kind."""
+    def _without_answer_before(self, entry: Measurement, model: Model) -> str:
+        """Whether the peer had no answer to a part of this, or to the same at another batch."""
         for failed, smaller in self._without_answer:
             same = (failed.peer, failed.model.partition("-")[0]) == (entry.peer, entry.model.partition("-")[0])
             if same and smaller.operations <= model.operations and failed.gradient <= entry.gradient:
-                return failed.reason if failed.model == entry.model else f"{failed.reason} to {failed.model}"
+                return f"{failed.reason} to {failed.model}" if failed.model != entry.model else failed.reason
         return ""
 
     def _too_long(self, entry: Measurement, results: Results) -> str:
-        smaller = [
-            (found.batch, found.call_s)
-            for found in results
-            if (found.model, found.peer, found.gradient) == (entry.model, entry.peer, entry.gradient) and found.call_s
-        ]
-        if not smaller:
+        measured = [(found.batch, found.call_s) for found in _other_batches(entry, results) if found.call_s]
+        if not measured:
             return ""
-        batch, call_s = max(smaller)
+        batch, call_s = max(measured)
         predicted = _LEAST_CALLS * call_s * entry.batch / batch
         return f"skipped: predicted {predicted:.0f} s" if predicted > self._patience.measurement_s else ""
 
+    def _compiled_too_long(self, entry: Measurement, results: Results) -> str:
+        if not PEERS[entry.peer].compiles_each_batch:
+            return ""
+        took = max((found.setup_s or 0.0 for found in _other_batches(entry, results)), default=0.0)
+        return f"skipped: {took:.0f} s to compile" if took > self._patience.repeated_compile_s else ""
+
     def _too_large(self, entry: Measurement, model: Model) -> str:
-        kept = 3 * model.inputs + (model.operations if PEERS[entry.peer].keeps_intermediates else 0)
+        kept = 3 * model.inputs
+        if entry.gradient and PEERS[entry.peer].keeps_intermediates:
+            kept += model.operations
         predicted = 8.0 * kept * entry.batch
         return f"skipped: predicted {predicted / 2**30:.1f} GiB" if predicted > self._patience.memory_bytes else ""
+
+
+def _other_batches(entry: Measurement, results: Results) -> list[Measurement]:
+    same = (entry.model, entry.peer, entry.gradient)
+    return [found for found in results if (found.model, found.peer, found.gradient) == same]
 
 
 class Harness:
@@ -188,9 +206,10 @@ class Harness:
         """Give those a reason that differ from the first, which is ours where ours is there."""
         reference: Sample | None = None
         for entry in entries:
-            sample = self._ask(self._patience.compile_s, entry, "sample", _SAMPLED_POINTS)
-            if reference is None:
-                reference = sample
+            sample = self._attempt(entry, "sample", _SAMPLED_POINTS)
+            reference = reference or sample
+            if sample is None or reference is None:
+                continue
             difference = largest_difference(sample, reference)
             if not difference <= self._patience.tolerance:
                 entry.reason = f"{WRONG}: differs by {difference:.1e}"
@@ -201,15 +220,22 @@ class Harness:
         for number in range(self._patience.rounds):
             start = number % max(1, len(plans))
             for entry, plan in plans[start:] + plans[:start]:
-                if number < plan.rounds:
-                    entry.rounds_s.append(self._seconds(entry, plan.calls, warm=plan.warm))
+                if number < plan.rounds and not entry.reason:
+                    seconds = self._attempt(entry, "seconds", plan.calls, warm=plan.warm)
+                    entry.rounds_s += [] if seconds is None else [seconds]
 
     def _plan(self, entry: Measurement) -> Plan:
-        return plan_for(self._seconds(entry, 1, warm=True), self._patience)
+        call_s = self._attempt(entry, "seconds", 1, warm=False)
+        return Plan(0, 0, warm=False) if call_s is None else plan_for(call_s, self._patience)
 
-    def _seconds(self, entry: Measurement, calls: int, *, warm: bool) -> float:
-        seconds: float = self._ask(10.0 * self._patience.compile_s, entry, "seconds", calls, warm=warm)
-        return seconds
+    def _attempt(self, entry: Measurement, method: str, *positions: object, **keywords: object) -> Any:  # noqa: ANN401
+        """Return what the worker answers; where it does not, give the measurement the reason and return None."""
+        try:
+            return self._ask(self._patience.compile_s, entry, method, *positions, **keywords)
+        except (NoAnswerError, PeerFailedError) as problem:
+            entry.reason = str(problem)
+            entry.rounds_s.clear()
+            return None
 
     def _ask(self, limit_s: float, entry: Measurement, method: str, *positions: object, **keywords: object) -> Any:  # noqa: ANN401
         return self._workers[entry.peer].ask(limit_s, method, *positions, gradient=entry.gradient, **keywords)

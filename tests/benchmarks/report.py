@@ -43,7 +43,7 @@ def model_table(results: Results, model: str) -> str:
     rows = []
     for peer in dict.fromkeys(entry.peer for entry in mine):
         found = [results.get(model, peer, gradient=gradient, batch=batch) for gradient, batch in columns]
-        first = results.get(model, peer, gradient=True, batch=batches[0])
+        first = results.first(model, peer)
         setup = "" if first is None or first.setup_s is None else significant(1e3 * first.setup_s)
         rows.append([peer, *map(_cell, found), setup])
     return table([*header, "first gradient, ms"], rows)

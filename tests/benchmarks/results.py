@@ -62,6 +62,11 @@ class Results:
         """Return a measurement, or None when the run did not include it."""
         return self._found.get((model, peer, gradient, batch))
 
+    def first(self, model: str, peer: str) -> Measurement | None:
+        """Return the first gradient that a peer was asked for: for later batches it may have kept what it compiled."""
+        wanted = (model, peer, True)
+        return next((entry for entry in self if (entry.model, entry.peer, entry.gradient) == wanted), None)
+
     def call_s(self, model: str, peer: str, *, gradient: bool, batch: int) -> float | None:
         """Return the median seconds of a call, or None when there is none."""
         found = self.get(model, peer, gradient=gradient, batch=batch)

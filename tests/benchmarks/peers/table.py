@@ -24,12 +24,14 @@ class Entry(NamedTuple):
         module: its module in this folder.
         class_name: its class there.
         keeps_intermediates: whether it holds every intermediate value of a batch in memory.
+        compiles_each_batch: whether another number of points is compiled anew.
         stands_in: whether another row of the same library stands for it, so that its compiler gets little time.
     """
 
     module: str
     class_name: str
     keeps_intermediates: bool = False
+    compiles_each_batch: bool = False
     stands_in: bool = False
 
     def load(self) -> Peer:
@@ -44,9 +46,9 @@ PEERS = {
     OUR_COLUMNS: Entry("ours", "OurColumns"),
     CASADI_MAP: Entry("casadi", "CasadiMap"),
     CASADI_GCC: Entry("casadi", "CasadiCompiled"),
-    JAX: Entry("jax", "Jax"),
-    JAX_UNROLLED: Entry("jax", "JaxUnrolled", stands_in=True),
-    JAX_COLUMNS: Entry("jax", "JaxColumns", stands_in=True),
+    JAX: Entry("jax", "Jax", compiles_each_batch=True),
+    JAX_UNROLLED: Entry("jax", "JaxUnrolled", compiles_each_batch=True, stands_in=True),
+    JAX_COLUMNS: Entry("jax", "JaxColumns", compiles_each_batch=True, stands_in=True),
     TORCH: Entry("torch", "Torch", keeps_intermediates=True),
 }
 """In the order of the tables."""
