@@ -36,7 +36,7 @@ examples:
   python -m tests.benchmarks                              everything, about ten minutes
   python -m tests.benchmarks --quick                      three models, two batches, under a minute
   python -m tests.benchmarks --models seed random-1000 --batches 1000 --peers gradmill jax
-  python -m tests.benchmarks --output results             also results.json, table.md, plot.svg and plot.png
+  python -m tests.benchmarks --output build/benchmark     also results.json, table.md, plot.svg and plot.png
 
 exit status:
   0  every requirement that was measured is met

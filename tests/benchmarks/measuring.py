@@ -45,10 +45,10 @@ class Patience:
     rounds: int = 15
     round_s: float = 0.01
     total_s: float = 1.0
-    measurement_s: float = 10.0
+    measurement_s: float = 8.0
     compile_s: float = 120.0
     repeated_compile_s: float = 30.0
-    stand_in_compile_s: float = 15.0
+    stand_in_compile_s: float = 6.0
     memory_bytes: float = 2.5 * 2**30
     tolerance: float = 1e-9
 

@@ -144,13 +144,13 @@ class Worker:
         return self._ask(limit_s, method, *positions, **keywords)
 
     def _ask(self, limit_s: float, method: str, *positions: object, **keywords: object) -> Any:  # noqa: ANN401
-        self._connection.send((method, positions, keywords))
         try:
+            self._connection.send((method, positions, keywords))
             if not self._connection.poll(limit_s):
                 self.stop()
                 raise NoAnswerError.after(limit_s)
             kind, answer = self._connection.recv()
-        except EOFError as problem:
+        except (EOFError, OSError) as problem:
             self.stop()
             raise NoAnswerError.of_the_dead() from problem
         if kind:
@@ -162,6 +162,7 @@ class Worker:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()  # had it no group of its own yet
             self._process.join()
             self._connection.close()
         self._process = None
