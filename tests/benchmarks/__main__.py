@@ -33,7 +33,7 @@ are met. A library that is not installed is left out; `pip install 'gradmill[ben
 
 _EPILOG = """\
 examples:
-  python -m tests.benchmarks                              everything, about ten minutes
+  python -m tests.benchmarks                              everything, ten to fifteen minutes
   python -m tests.benchmarks --quick                      three models, two batches, under a minute
   python -m tests.benchmarks --models seed random-1000 --batches 1000 --peers gradmill jax
   python -m tests.benchmarks --output build/benchmark     also results.json, table.md, plot.svg and plot.png

@@ -164,4 +164,4 @@ def _endurance(found: Endurance) -> Iterator[Line]:
 def _at_most(claim: str, required: float, measured: float | None) -> Line:
     if measured is None:
         return Line(claim, f"<= {required:g}", NOT_MEASURED, None)
-    return Line(claim, f"<= {required:g}", f"{measured:.3g}", measured <= required)
+    return Line(claim, f"<= {required:g}", f"{measured:.4g}", measured <= required)

@@ -45,7 +45,7 @@ class Patience:
     rounds: int = 15
     round_s: float = 0.01
     total_s: float = 1.0
-    measurement_s: float = 8.0
+    measurement_s: float = 12.0
     compile_s: float = 120.0
     repeated_compile_s: float = 30.0
     stand_in_compile_s: float = 6.0
@@ -103,11 +103,13 @@ class Hopeless:
         )
 
     def _without_answer_before(self, entry: Measurement, model: Model) -> str:
-        """Whether the peer had no answer to a part of this, or to the same at another batch."""
+        """Whether the peer had no answer to a smaller model of the kind, or to this or its value at another batch."""
         for failed, smaller in self._without_answer:
-            same = (failed.peer, failed.model.partition("-")[0]) == (entry.peer, entry.model.partition("-")[0])
-            if same and smaller.operations <= model.operations and failed.gradient <= entry.gradient:
-                return f"{failed.reason} to {failed.model}" if failed.model != entry.model else failed.reason
+            same_kind = (failed.peer, failed.model.partition("-")[0]) == (entry.peer, entry.model.partition("-")[0])
+            if same_kind and smaller.operations < model.operations:
+                return f"{failed.reason} to {failed.model}"
+            if same_kind and failed.model == entry.model and failed.gradient <= entry.gradient:
+                return failed.reason
         return ""
 
     def _too_long(self, entry: Measurement, results: Results) -> str:

@@ -80,9 +80,9 @@ def _panel(axis: Any, results: Results, model: str, batches: list[int]) -> None:
     silent = []
     for peer, style in STYLES.items():
         found = [entry for entry in results if (entry.model, entry.peer, entry.gradient) == (model, peer, True)]
-        drawn = [(entry.batch, entry.call_s / entry.batch) for entry in found if entry.call_s]
+        drawn = sorted((entry.batch, entry.call_s / entry.batch) for entry in found if entry.call_s)
         if drawn:
             axis.plot(*zip(*drawn, strict=True), style.dashes, color=style.colour, lw=style.width, marker="o", ms=3)
         elif found:
             silent.append(f"{peer}: {found[0].reason}")
-    axis.text(0.99, 0.99, "\n".join(silent), transform=axis.transAxes, ha="right", va="top", fontsize="x-small")
+    axis.text(0.99, 0.99, "\n".join(silent), transform=axis.transAxes, ha="right", va="top", fontsize="xx-small")
