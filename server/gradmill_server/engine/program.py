@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -74,6 +75,10 @@ class Evaluation(NamedTuple):
     point_flags: npt.NDArray[np.uint8]
 
 
+_new_result = tuple.__new__
+"""Makes a `ResultArray` of a tuple in half the time that calling the class takes: there is one for each input."""
+
+
 class _Group(NamedTuple):
     """Results of one want and one output, which stand next to one another among the outputs of the graph."""
 
@@ -112,8 +117,10 @@ class Program:
             ResultGroup(_FLAG_OF[kind], group.shapes, kind is Kind.GRADIENT)
             for kind, group in zip(kinds, groups, strict=True)
         ]
+        in_order = iter(zip(kinds, groups, strict=True))
         self._named = [
-            (group.want, kind, group.output, group.with_respect_to) for kind, group in zip(kinds, groups, strict=True)
+            [(kind, group.output, group.with_respect_to) for kind, group in islice(in_order, len(want.outputs))]
+            for want in wants
         ]
         self._executable = executable(differentiated, described, native=native, checkpoint=checkpoint)
         self._point_bytes = 8 * sum(size(shape) for group in groups for shape in group.shapes)
@@ -141,16 +148,25 @@ class Program:
                 reason="RESULT_TOO_LARGE",
                 knob="maximum_result_bytes",
             )
-        groups, point_flags = self._executable.evaluate(points, limits, checkpoint)
-        arranged: list[list[ResultArray]] = [[] for _ in self.wants]
-        for (want, kind, output, names), arrays in zip(self._named, groups, strict=True):
-            if points.is_matrix:
-                arranged[want].append(ResultArray(kind, output, "", arrays[0]))
-            else:
-                arranged[want] += [
-                    ResultArray(kind, output, name, values) for name, values in zip(names, arrays, strict=True)
-                ]
-        return Evaluation(arranged, point_flags)
+        if points.matrix is not None:
+            arrays, point_flags = self._executable.evaluate_rows(points.matrix, limits, checkpoint)
+            each = iter(arrays)
+            named = [
+                [_new_result(ResultArray, (kind, output, "", next(each))) for kind, output, _ in want]
+                for want in self._named
+            ]
+            return Evaluation(named, point_flags)
+        groups, point_flags = self._executable.evaluate_columns(points.arrays, points.count, limits, checkpoint)
+        members = iter(groups)
+        named = [
+            [
+                _new_result(ResultArray, (kind, output, name, values))
+                for kind, output, names in want
+                for name, values in zip(names, next(members), strict=True)
+            ]
+            for want in self._named
+        ]
+        return Evaluation(named, point_flags)
 
 
 def _too_large(limits: Limits, *, what: str, value: int, reason: str, knob: str) -> LimitExceeded:

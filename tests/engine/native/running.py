@@ -11,7 +11,8 @@ from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, backward
 from gradmill_server.engine.backends.native.levels import LEVELS, Level, runs_on_host
 from gradmill_server.engine.backends.native.tape import TapeExecutable, stride_of
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
-from gradmill_server.engine.backends.results import ResultGroup, Results
+from gradmill_server.engine.backends.results import ColumnResults, ResultGroup
+from gradmill_server.engine.checkpoints import Checkpoint
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.points import PointBatch
@@ -23,6 +24,7 @@ Array = npt.NDArray[np.float64]
 SPECIALS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 1e308, -1e308, 5e-324, np.inf, -np.inf, np.nan)
 HOST_LEVELS = [level for level in LEVELS if runs_on_host(level)]
 FLAG = 1
+Results = ColumnResults
 
 
 def one_by_one(graph: Graph) -> list[ResultGroup]:
@@ -57,7 +59,17 @@ def by_matrix(graph: Graph, columns: Sequence[Array]) -> PointBatch:
 
 def evaluated(executable: TapeExecutable | NumpyExecutable, points: PointBatch, limits: Limits = Limits()) -> Results:  # noqa: B008 - a frozen value
     """Evaluate to the end."""
-    return executable.evaluate(points, limits, no_checkpoint)
+    return evaluate(executable, points, limits, no_checkpoint)
+
+
+def evaluate(
+    executable: TapeExecutable | NumpyExecutable, points: PointBatch, limits: Limits, checkpoint: Checkpoint
+) -> Results:
+    """Evaluate as a program does."""
+    if points.matrix is None:
+        return executable.evaluate_columns(points.arrays, points.count, limits, checkpoint)
+    arrays, flags = executable.evaluate_rows(points.matrix, limits, checkpoint)
+    return [[values] for values in arrays], flags
 
 
 def arrays_of(results: Results) -> list[Array]:

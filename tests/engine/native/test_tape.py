@@ -26,6 +26,7 @@ from tests.engine.native.running import (
     bits,
     by_columns,
     by_matrix,
+    evaluate,
     evaluated,
     limited_to,
     one_by_one,
@@ -187,7 +188,7 @@ def test_a_long_tape_looks_up_and_can_be_stopped() -> None:
     executable = tape_of(graph, HOST_LEVELS[0])
     looks: list[None] = []
     points = by_columns(graph, [np.zeros(8), np.ones(8)])
-    found = executable.evaluate(points, Limits(), lambda: looks.append(None))
+    found = evaluate(executable, points, Limits(), lambda: looks.append(None))
     assert arrays_of(found)[0].tolist() == [150_000.0] * 8
     assert len(looks) > 1
 
@@ -196,7 +197,7 @@ def test_a_long_tape_looks_up_and_can_be_stopped() -> None:
         raise Cancelled(message)
 
     with pytest.raises(Cancelled):
-        executable.evaluate(points, Limits(), stop)
+        evaluate(executable, points, Limits(), stop)
 
 
 def test_a_large_batch_looks_up_between_slices() -> None:
@@ -204,5 +205,5 @@ def test_a_large_batch_looks_up_between_slices() -> None:
     graph = exact_function(5)
     looks: list[None] = []
     points = by_columns(graph, [np.zeros(1_000_000)] * len(graph.inputs))
-    tape_of(graph, HOST_LEVELS[0]).evaluate(points, Limits(), lambda: looks.append(None))
+    evaluate(tape_of(graph, HOST_LEVELS[0]), points, Limits(), lambda: looks.append(None))
     assert len(looks) > 10

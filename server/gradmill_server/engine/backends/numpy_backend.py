@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gradmill_server.engine.backends.results import ResultGroup, Results
+    from gradmill_server.engine.backends.results import ColumnResults, ResultGroup, RowResults
     from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import FloatArray, Graph, Node, Shape
     from gradmill_server.engine.limits import Limits
-    from gradmill_server.engine.points import PointBatch
 
 _BYTES_PER_ELEMENT = 8
 _BYTES_PER_INSTRUCTION = 150
@@ -56,6 +55,7 @@ class NumpyExecutable:
     def __init__(self, graph: Graph, groups: Sequence[ResultGroup] = ()) -> None:
         """Assign every node a slot, and every operation its function; the groups are the graph's outputs in order."""
         self._groups = tuple(groups)
+        self._input_shapes = [entry.shape for entry in graph.inputs]
         plan = plan_slots(graph)
         slot_of = plan.slot_of
         self.scratch_bytes_per_point = _BYTES_PER_ELEMENT * plan.scratch_elements
@@ -73,35 +73,72 @@ class NumpyExecutable:
             node.constant_array().nbytes for node in graph.nodes if node.is_constant
         )
 
-    def evaluate(self, points: PointBatch, limits: Limits, checkpoint: Checkpoint) -> Results:
-        """Evaluate a batch of points, block by block.
+    def evaluate_rows(self, matrix: FloatArray, limits: Limits, checkpoint: Checkpoint) -> RowResults:
+        """Evaluate points that came as a matrix [points, elements], block by block.
 
         Args:
-            points: the points.
+            matrix: the points.
             limits: of scratch.
             checkpoint: called every few milliseconds; may raise to stop.
 
         Raises:
             LimitExceeded: when one point needs more scratch than allowed.
         """
+        rows = len(matrix)
+        grouped, flags = self._evaluate(
+            lambda start, stop: self._taken_apart(matrix[start:stop]), rows, limits, checkpoint
+        )
+        return [
+            _side_by_side(members, rows) if group.is_row else members[0]
+            for group, members in zip(self._groups, grouped, strict=True)
+        ], flags
+
+    def evaluate_columns(
+        self, columns: Sequence[FloatArray], rows: int, limits: Limits, checkpoint: Checkpoint
+    ) -> ColumnResults:
+        """Evaluate points that came as an array for each input, [points, *shape], or [1, *shape] when all share it.
+
+        Args:
+            columns: the points.
+            rows: how many there are.
+            limits: of scratch.
+            checkpoint: called every few milliseconds; may raise to stop.
+
+        Raises:
+            LimitExceeded: when one point needs more scratch than allowed.
+        """
+
+        def block(start: int, stop: int) -> list[FloatArray]:
+            return [values if len(values) == 1 else values[start:stop] for values in columns]
+
+        return self._evaluate(block, rows, limits, checkpoint)
+
+    def _evaluate(
+        self, block_of: Callable[[int, int], Sequence[FloatArray]], rows: int, limits: Limits, checkpoint: Checkpoint
+    ) -> ColumnResults:
         block = self._block_points(limits)
         flag_of = [group.flag for group in self._groups for _ in group.shapes]
-        results = [np.empty((points.count, *shape)) for group in self._groups for shape in group.shapes]
-        flags = np.zeros(points.count, dtype=np.uint8)
-        for start in range(0, points.count, block):
-            stop = min(start + block, points.count)
-            arrays = self.run(points.block(start, stop), stop - start, checkpoint)
+        results = [np.empty((rows, *shape)) for group in self._groups for shape in group.shapes]
+        flags = np.zeros(rows, dtype=np.uint8)
+        for start in range(0, rows, block):
+            stop = min(start + block, rows)
+            arrays = self.run(block_of(start, stop), stop - start, checkpoint)
             for flag, result, values in zip(flag_of, results, arrays, strict=True):
                 result[start:stop] = values
                 _mark(flags[start:stop], values, flag)
         rest = iter(results)
-        grouped = [[next(rest) for _ in group.shapes] for group in self._groups]
-        if points.is_matrix:
-            grouped = [
-                [_side_by_side(members, points.count)] if group.is_row else members
-                for group, members in zip(self._groups, grouped, strict=True)
-            ]
-        return grouped, flags
+        return [[next(rest) for _ in group.shapes] for group in self._groups], flags
+
+    def _taken_apart(self, matrix: FloatArray) -> list[FloatArray]:
+        """Return each input's values [points, *shape] from some rows of a matrix of points."""
+        columns = np.ascontiguousarray(matrix.T)
+        blocks: list[FloatArray] = []
+        offset = 0
+        for shape in self._input_shapes:
+            block = columns[offset : offset + size(shape)]
+            offset += size(shape)
+            blocks.append(block.T.reshape(len(matrix), *shape) if shape else block[0])
+        return blocks
 
     def _block_points(self, limits: Limits) -> int:
         per_point = max(1, self.scratch_bytes_per_point)

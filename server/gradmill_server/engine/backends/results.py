@@ -20,7 +20,7 @@ class ResultGroup(NamedTuple):
     Attributes:
         flag: the bit that marks a point at which one of them is not finite.
         shapes: the shape of each at one point.
-        is_row: whether they become the columns of one matrix when the points came as one.
+        is_row: whether they become the columns of one matrix when the points came as one; else there is only one.
     """
 
     flag: int
@@ -28,12 +28,15 @@ class ResultGroup(NamedTuple):
     is_row: bool
 
 
-Results = tuple[list[list[FloatArray]], npt.NDArray[np.uint8]]
-"""What an evaluation gives: the arrays of each group, and uint8 [points], a sum of the flags of the groups.
+PointFlags = npt.NDArray[np.uint8]
+"""For each point a sum of the flags of the groups in which it has a value that is not finite."""
 
-A group's arrays are one matrix [points, elements], where it is a row and the points came as a matrix; else for each of
-its outputs an array [points, *shape]. A plain tuple: making one with names takes a twentieth of the shortest call.
-"""
+RowResults = tuple[list[FloatArray], PointFlags]
+"""Results at points that came as a matrix: for each group a matrix [points, elements] if it is a row, else the array of
+its one output, [points, *shape]. A plain tuple: one with names would take a twentieth of the shortest call to make."""
+
+ColumnResults = tuple[list[list[FloatArray]], PointFlags]
+"""Results at points that came as an array for each input: for each group the arrays of its outputs."""
 
 
 def scratch_too_large(limits: Limits, needed: int) -> LimitExceeded:

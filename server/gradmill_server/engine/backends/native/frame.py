@@ -38,7 +38,7 @@ FIELDS: Final = (
     "group_count",  # how many arrays of results there are
     "data_offset",  # see FRESH
 )
-"""The fields, 8 bytes each. The arrays of results follow them, with three fields each: address, stride and flag.
+"""The fields, 8 bytes each. The arrays of results follow them: for each its address, then for each its stride and flag.
 
 The stride is the bytes from one row to the next, or from one column to the next, by the layout; the flag is the bit
 that marks a point with a value that is not finite.
@@ -57,6 +57,7 @@ BYTES_PER_FIELD: Final = 8
 
 FIELDS_PER_COLUMN: Final = 2
 FIELDS_PER_GROUP: Final = 3
+FIELDS_OF_SHAPE: Final = 2
 GROUPS_OFFSET: Final = len(FIELDS) * BYTES_PER_FIELD
 """Where the arrays of results begin, in bytes."""
 

@@ -17,7 +17,6 @@ from gradmill_server.engine.backends.native.frame import (
     DONE,
     FIELDS,
     FIELDS_PER_COLUMN,
-    FIELDS_PER_GROUP,
     FRESH,
     GROUPS_OFFSET,
     PAUSED,
@@ -216,7 +215,7 @@ def _find_arrays(text: LlvmFunctionText, places: dict[str, str]) -> None:
     runs = (
         (places["points"], "1", 1),
         (places["flags"], "1", 1),
-        (groups, text.write(f"load i64, ptr {places['group_count']}"), FIELDS_PER_GROUP),
+        (groups, text.write(f"load i64, ptr {places['group_count']}"), 1),
         (columns, text.write(f"load i64, ptr {places['column_count']}"), FIELDS_PER_COLUMN),
     )
     before = "fresh"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import struct
-import threading
 from array import array
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from gradmill_server.engine.backends.native.frame import FIELDS, FIELDS_PER_GROU
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.library import HandlerSet, library
 from gradmill_server.engine.backends.native.linking import link
+from gradmill_server.engine.backends.native.workspace import give_back, take_workspace
 from gradmill_server.engine.backends.results import scratch_too_large
 from gradmill_server.engine.checkpoints import Checkpoint, never
 
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gradmill_server.engine.backends.results import ResultGroup, Results
+    from gradmill_server.engine.backends.results import ColumnResults, ResultGroup, RowResults
     from gradmill_server.engine.ir import FloatArray, Graph
     from gradmill_server.engine.limits import Limits
-    from gradmill_server.engine.points import PointBatch
 
 _BYTES_PER_LANE: Final = 8
 _CACHE_LINE: Final = 64
@@ -41,74 +40,47 @@ cache of any level. Beyond the second, waiting costs less than four or eight tim
 _BUDGET_PER_LANE: Final = 200_000
 """What a block may cost, in additions, between two checkpoints: about a millisecond at any width."""
 
-_KEPT_SCRATCH_BYTES: Final = _WIDE_SCRATCH_BYTES
-"""Scratch that a thread keeps for its next run; more is given back."""
-
-
 _RUN_FIELDS: Final = FIELDS.index("points")
-"""How many fields of a frame differ from one run of a call to the next; from `points` on they are its arrays."""
-
 _RUN: Final = struct.Struct(f"={_RUN_FIELDS}q")
+"""The fields of a frame that differ from one run of a call to the next; from `points` on they are its arrays."""
 
+_VECTOR: Final = -1
+"""Stands for the number of columns of an array of results that has one axis only."""
 
-class _Workspace:
-    """What a run writes to besides its results. All programs of a thread share one: of those no cache counts.
-
-    Attributes:
-        scratch: the address of the scratch, aligned to a line of cache.
-        scratch_bytes: its size from there.
-        frame: the frame.
-        frame_address: where it lies.
-    """
-
-    __slots__ = ("_memory", "frame", "frame_address", "scratch", "scratch_bytes")
-
-    def __init__(self, scratch_bytes: int, frame_bytes: int) -> None:
-        """Take memory. What scratch holds is never read before it is written."""
-        self._memory = ctypes.create_string_buffer(scratch_bytes + _CACHE_LINE)
-        self.scratch = -(-ctypes.addressof(self._memory) // _CACHE_LINE) * _CACHE_LINE
-        self.scratch_bytes = scratch_bytes
-        self.frame = bytearray(frame_bytes)
-        self.frame_address = address_of(self.frame)
-
-
-class _Thread(threading.local):
-    """One thread's workspace, while no run has it."""
-
-    workspace: _Workspace | None = None
-
-
-_THREAD: Final = _Thread()
+_empty, _zeros, _contiguous = np.empty, np.zeros, np.ascontiguousarray
+_FLOAT64, _UINT8 = np.dtype(np.float64), np.dtype(np.uint8)
 
 
 class _Linked:
     """A tape fitted to a width of block.
 
     Attributes:
+        lanes: points in a block.
+        for_rest: the handlers for each number of points up to that.
         tape: the address of the first record.
         scratch_bytes: what a block needs.
     """
 
-    __slots__ = ("_for_rest", "_lanes", "_words", "scratch_bytes", "tape")
+    __slots__ = ("_words", "for_rest", "lanes", "scratch_bytes", "tape")
 
     def __init__(
         self, sets: Sequence[HandlerSet], lanes: int, words: npt.NDArray[np.int32], scratch_bytes: int
     ) -> None:
         """Keep the words for blocks of so many lanes, and find the handlers for each number of points up to that."""
-        self._lanes = lanes
         self._words = words
-        self._for_rest = [next(each for each in sets if each.lanes >= rest) for rest in range(lanes + 1)]
+        self.lanes = lanes
+        self.for_rest = [next(each for each in sets if each.lanes >= rest) for rest in range(lanes + 1)]
         self.tape = address_of(words)
         self.scratch_bytes = scratch_bytes
 
     def parts(self, rows: int) -> Sequence[tuple[HandlerSet, int, int]]:
         """Cut a batch into full blocks and a rest that fits narrower ones, each with the handlers it is run by."""
-        if rows <= self._lanes:
-            return ((self._for_rest[rows], 0, rows),)
-        widest, rest = self._for_rest[-1], rows % self._lanes
-        if self._for_rest[rest] is widest or not rest:
+        if rows <= self.lanes:
+            return ((self.for_rest[rows], 0, rows),)
+        widest, rest = self.for_rest[-1], rows % self.lanes
+        if self.for_rest[rest] is widest or not rest:
             return ((widest, 0, rows),)
-        return ((widest, 0, rows - rest), (self._for_rest[rest], rows - rest, rows))
+        return ((widest, 0, rows - rest), (self.for_rest[rest], rows - rest, rows))
 
 
 def stride_of(lanes: int) -> int:
@@ -138,64 +110,101 @@ class TapeExecutable:
         milliseconds and may raise to stop.
         """
         self._columns = [len(group.shapes) for group in groups]
-        self._groups = [(group.is_row, len(group.shapes), group.flag) for group in groups]
+        self._flags = [group.flag for group in groups]
+        self._row_columns = [len(group.shapes) if group.is_row else _VECTOR for group in groups]
+        strides = [columns * _BYTES_PER_LANE for columns in self._columns]
+        self._row_shapes = tuple(chain(*zip(strides, self._flags, strict=True)))
         self._inputs = len(graph.inputs)
         self._point_bytes = self._inputs * _BYTES_PER_LANE
         self._sets = library(level).sets
         self._tape = assemble(graph, self._columns, checkpoint)
         self._constants = address_of(self._tape.constants)
-        self._given = struct.Struct(f"={len(FIELDS) + FIELDS_PER_GROUP * len(groups) - _RUN_FIELDS}q")
+        self._frame = struct.Struct(f"={len(FIELDS) + FIELDS_PER_GROUP * len(groups)}q")
         self.slots = self._tape.slots
         self._linked: dict[int, _Linked] = {}
         self._preferred = self._within(_WIDE_SCRATCH_BYTES)
         words = self._tape.words.nbytes
         self.byte_size = 2 * words + self._tape.begins.nbytes + self._tape.constants.nbytes
 
-    def evaluate(self, points: PointBatch, limits: Limits, checkpoint: Checkpoint) -> Results:
-        """Evaluate a batch of points: wide blocks while there are points to fill them, then one that fits the rest.
+    def evaluate_rows(self, matrix: FloatArray, limits: Limits, checkpoint: Checkpoint) -> RowResults:
+        """Evaluate points that came as a matrix [points, inputs].
 
         Args:
-            points: the points.
+            matrix: the points.
             limits: of scratch.
             checkpoint: called every few milliseconds; may raise to stop.
 
         Raises:
             LimitExceeded: when the narrowest block needs more scratch than allowed.
         """
-        linked = self._preferred
-        if linked.scratch_bytes > limits.maximum_scratch_bytes:
-            linked = self._allowed(limits)
-        rows = points.count
-        flags = np.zeros(rows, dtype=np.uint8)
-        if points.matrix is None:
-            layout = Layout.COLUMNS
-            arrays, fields = self._columns_of_results(rows)
-            held, columns = _columns_of_points(points.arrays)
-            given = (0, 0, columns)
-        else:
-            layout = Layout.ROWS
-            arrays, fields = self._rows_of_results(rows)
-            held = np.ascontiguousarray(points.matrix, np.float64)
-            given = (LOCATE(held), self._point_bytes, 0)
+        linked = self._allowed(limits)
+        rows = len(matrix)
+        held = _contiguous(matrix, _FLOAT64)
+        arrays = [_empty(rows) if columns == _VECTOR else _empty((rows, columns)) for columns in self._row_columns]
+        flags = _zeros(rows, _UINT8)
+        given = (LOCATE(held), self._point_bytes, 0, LOCATE(flags), 0)
+        self._run(linked, Layout.ROWS, rows, given, (*map(LOCATE, arrays), *self._row_shapes), checkpoint)
+        del held  # until here the points had to live
+        return arrays, flags
+
+    def evaluate_columns(
+        self, columns: Sequence[FloatArray], rows: int, limits: Limits, checkpoint: Checkpoint
+    ) -> ColumnResults:
+        """Evaluate points that came as an array for each input, [points], or [1] when all points share it.
+
+        Args:
+            columns: the points.
+            rows: how many there are.
+            limits: of scratch.
+            checkpoint: called every few milliseconds; may raise to stop.
+
+        Raises:
+            LimitExceeded: when the narrowest block needs more scratch than allowed.
+        """
+        linked = self._allowed(limits)
+        held = [_contiguous(values, _FLOAT64) for values in columns]
+        places = array("q")
+        for values in held:
+            places.extend((LOCATE(values), _BYTES_PER_LANE if len(values) > 1 else 0))
+        arrays = [_empty((count, rows)) for count in self._columns]
+        flags = _zeros(rows, _UINT8)
+        shapes = chain(*((rows * _BYTES_PER_LANE, flag) for flag in self._flags))
+        given = (0, 0, address_of(places), LOCATE(flags), len(held))
+        self._run(linked, Layout.COLUMNS, rows, given, (*map(LOCATE, arrays), *shapes), checkpoint)
+        return [list(values) for values in arrays], flags
+
+    def _run(
+        self,
+        linked: _Linked,
+        layout: Layout,
+        rows: int,
+        given: tuple[int, ...],
+        groups: tuple[int, ...],
+        checkpoint: Checkpoint,
+    ) -> None:
+        """Run wide blocks while there are points to fill them, then one that fits the rest.
+
+        The numbers given are the frame's fields, from `points` to `column_count` and those of the groups.
+        """
         if not rows:
-            return arrays, flags
-        counts = (LOCATE(flags), len(points.arrays), len(self._groups), DATA_OFFSET)
-        workspace = self._workspace(linked)
+            return
+        workspace = take_workspace(linked.scratch_bytes, self._frame.size)
+        frame, address = workspace.frame, workspace.frame_address
         code = (linked.tape, linked.tape, workspace.scratch)
-        self._given.pack_into(workspace.frame, _RUN.size, *given, *counts, *fields)
         state = UNRUN
         for handlers, start, stop in linked.parts(rows):
             run = (handlers.tables[layout], self._constants, start, stop, 0, state)
-            _RUN.pack_into(workspace.frame, 0, *code, *run)
-            state = PAUSED  # the arrays are found in the first run
+            if state == UNRUN:
+                counts = (len(self._columns), DATA_OFFSET)
+                self._frame.pack_into(frame, 0, *code, *run, *given, *counts, *groups)
+                state = PAUSED  # the arrays are found in the first run
+            else:
+                _RUN.pack_into(frame, 0, *code, *run)
             budget = _BUDGET_PER_LANE * handlers.lanes
             checkpoint()
-            while handlers.enter(workspace.frame_address, budget):
+            while handlers.enter(address, budget):
                 checkpoint()
-        if workspace.scratch_bytes <= _KEPT_SCRATCH_BYTES:
-            _THREAD.workspace = workspace
-        del held  # until here the callers' arrays had to live
-        return arrays, flags
+        give_back(workspace)
 
     def _within(self, scratch_bytes: int) -> _Linked:
         """Return the tape for the widest block whose scratch has no more bytes; for the narrowest if none has."""
@@ -209,45 +218,10 @@ class TapeExecutable:
         return linked
 
     def _allowed(self, limits: Limits) -> _Linked:
-        linked = self._within(limits.maximum_scratch_bytes)
+        """Return the tape for the widest block that is preferred and allowed."""
+        linked = self._preferred
         if linked.scratch_bytes > limits.maximum_scratch_bytes:
-            raise scratch_too_large(limits, linked.scratch_bytes)
+            linked = self._within(limits.maximum_scratch_bytes)
+            if linked.scratch_bytes > limits.maximum_scratch_bytes:
+                raise scratch_too_large(limits, linked.scratch_bytes)
         return linked
-
-    def _workspace(self, linked: _Linked) -> _Workspace:
-        """Take the thread's workspace, or a new one where it is too small or a run has it already."""
-        workspace = _THREAD.workspace
-        _THREAD.workspace = None
-        needed, frame_bytes = linked.scratch_bytes, _RUN.size + self._given.size
-        if workspace is None or workspace.scratch_bytes < needed or len(workspace.frame) < frame_bytes:
-            return _Workspace(needed, frame_bytes)
-        return workspace
-
-    def _rows_of_results(self, rows: int) -> tuple[list[list[FloatArray]], list[int]]:
-        """Return each group as one array, and for handlers where it lies, its stride from row to row and its flag."""
-        arrays: list[list[FloatArray]] = []
-        fields: list[int] = []
-        for is_row, columns, flag in self._groups:
-            whole = np.empty((rows, columns)) if is_row else np.empty(rows)
-            arrays.append([whole])
-            fields += (LOCATE(whole), columns * _BYTES_PER_LANE, flag)
-        return arrays, fields
-
-    def _columns_of_results(self, rows: int) -> tuple[list[list[FloatArray]], list[int]]:
-        """Return each group's arrays, and for handlers where they lie, the stride from one to the next and the flag."""
-        arrays: list[list[FloatArray]] = []
-        fields: list[int] = []
-        for _, columns, flag in self._groups:
-            whole = np.empty((columns, rows))
-            arrays.append([whole[0]] if columns == 1 else list(whole))
-            fields += (LOCATE(whole), rows * _BYTES_PER_LANE, flag)
-        return arrays, fields
-
-
-def _columns_of_points(arrays: Sequence[FloatArray]) -> tuple[object, int]:
-    """Return what must live until the points are read, and the address of where each column lies and its step."""
-    contiguous = [np.ascontiguousarray(values, np.float64) for values in arrays]
-    columns = array("q")
-    for values in contiguous:
-        columns.extend((LOCATE(values), _BYTES_PER_LANE if len(values) > 1 else 0))
-    return (contiguous, columns), address_of(columns)

@@ -8,11 +8,12 @@ point repeat the last one, so that they take no time of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from gradmill_server.engine.backends.native.frame import (
     BYTES_PER_FIELD,
+    FIELDS_OF_SHAPE,
     FIELDS_PER_COLUMN,
-    FIELDS_PER_GROUP,
     GROUPS_OFFSET,
     Layout,
 )
@@ -72,8 +73,8 @@ def store_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     group = _group_of(text)
     first = text.word()
     slots = [text.slot() for _ in range(count)]
-    base = text.write(f"load ptr, ptr {group}")
-    stride = text.write(f"load i64, ptr {text.offset(group, BYTES_PER_FIELD)}")
+    base = text.write(f"load ptr, ptr {group.address}")
+    stride = text.write(f"load i64, ptr {group.stride}")
     row, end = text.field("row"), text.field("end")
     by_column, by_row = (stride, BYTES_PER_LANE) if layout is Layout.COLUMNS else (BYTES_PER_LANE, stride)
     start = text.offset(base, text.write(f"mul i64 {first}, {by_column}"))
@@ -90,7 +91,7 @@ def store_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     _branch(text, _any_not_finite(text, sums), "slow", "done")
     text.open_block("slow")
     columns = [text.offset(start, text.write(f"mul i64 {place}, {by_column}")) for place in range(count)]
-    _store_lane_by_lane(text, columns, by_row, slots, text.offset(group, 2 * BYTES_PER_FIELD), row, end)
+    _store_lane_by_lane(text, columns, by_row, slots, group.flag, row, end)
     text.open_block("done")
     return text.go_on().end()
 
@@ -116,7 +117,7 @@ def store_accumulator_handler(text: HandlerText) -> HandlerText:
     """Write the handler that writes the accumulator to an array of one column, which lies alike in either layout."""
     group = _group_of(text)
     row, end = text.field("row"), text.field("end")
-    start = text.offset(text.write(f"load ptr, ptr {group}"), text.write(f"mul i64 {row}, {BYTES_PER_LANE}"))
+    start = text.offset(text.write(f"load ptr, ptr {group.address}"), text.write(f"mul i64 {row}, {BYTES_PER_LANE}"))
     _branch(text, _fits(text, row, end), "whole", "slow")
     text.open_block("whole")
     for place, value in enumerate(text.accumulator):
@@ -126,16 +127,27 @@ def store_accumulator_handler(text: HandlerText) -> HandlerText:
     spare = text.offset("%scratch", SPARE_SLOT)
     for place, value in enumerate(text.accumulator):
         text.store(value, spare, place)
-    flag = text.offset(group, 2 * BYTES_PER_FIELD)
-    _store_lane_by_lane(text, [start], BYTES_PER_LANE, [spare], flag, row, end)
+    _store_lane_by_lane(text, [start], BYTES_PER_LANE, [spare], group.flag, row, end)
     text.open_block("done")
     return text.go_on().end()
 
 
-def _group_of(text: HandlerText) -> str:
-    """Read the record's next word, an array of results; return the address of its fields."""
-    groups = text.offset("%frame", GROUPS_OFFSET)
-    return text.offset(groups, text.write(f"mul i64 {text.word()}, {FIELDS_PER_GROUP * BYTES_PER_FIELD}"))
+class _Group(NamedTuple):
+    """Where in the frame the fields of an array of results are."""
+
+    address: str
+    stride: str
+    flag: str
+
+
+def _group_of(text: HandlerText) -> _Group:
+    """Read the record's next word, an array of results; return where its fields are."""
+    number = text.word()
+    addresses = text.offset("%frame", GROUPS_OFFSET)
+    address = text.offset(addresses, text.write(f"mul i64 {number}, {BYTES_PER_FIELD}"))
+    shapes = text.offset(addresses, text.write(f"mul i64 {text.field('group_count')}, {BYTES_PER_FIELD}"))
+    stride = text.offset(shapes, text.write(f"mul i64 {number}, {FIELDS_OF_SHAPE * BYTES_PER_FIELD}"))
+    return _Group(address, stride, text.offset(stride, BYTES_PER_FIELD))
 
 
 def _fits(text: HandlerText, row: str, end: str) -> str:

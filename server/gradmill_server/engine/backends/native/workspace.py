@@ -1,0 +1,61 @@
+"""What a run writes to besides its results. All programs of a thread share one workspace: of those no cache counts."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from typing import Final
+
+from gradmill_server.engine.backends.native.addresses import address_of
+
+_CACHE_LINE: Final = 64
+_KEPT_BYTES: Final = 32 * 1024 * 1024
+"""Scratch that a thread keeps for its next run; more is given back to the system."""
+
+
+class Workspace:
+    """Scratch and a frame.
+
+    Attributes:
+        scratch: the address of the scratch, aligned to a line of cache.
+        scratch_bytes: its size from there.
+        frame: the frame.
+        frame_address: where it lies.
+    """
+
+    __slots__ = ("_memory", "frame", "frame_address", "scratch", "scratch_bytes")
+
+    def __init__(self, scratch_bytes: int, frame_bytes: int) -> None:
+        """Take memory. What scratch holds is never read before it is written."""
+        self._memory = ctypes.create_string_buffer(scratch_bytes + _CACHE_LINE)
+        self.scratch = -(-ctypes.addressof(self._memory) // _CACHE_LINE) * _CACHE_LINE
+        self.scratch_bytes = scratch_bytes
+        self.frame = bytearray(frame_bytes)
+        self.frame_address = address_of(self.frame)
+
+
+class _Thread(threading.local):
+    """One thread's workspace, while no run has it."""
+
+    workspace: Workspace | None = None
+
+
+_THREAD: Final = _Thread()
+
+
+def take_workspace(scratch_bytes: int, frame_bytes: int) -> Workspace:
+    """Take the thread's workspace, or a new one where it is too small or a run has it already.
+
+    A run that a checkpoint ends does not give it back: the next one begins with a new one.
+    """
+    workspace = _THREAD.workspace
+    _THREAD.workspace = None
+    if workspace is None or workspace.scratch_bytes < scratch_bytes or len(workspace.frame) < frame_bytes:
+        return Workspace(scratch_bytes, frame_bytes)
+    return workspace
+
+
+def give_back(workspace: Workspace) -> None:
+    """Let the thread's next run have it."""
+    if workspace.scratch_bytes <= _KEPT_BYTES:
+        _THREAD.workspace = workspace
