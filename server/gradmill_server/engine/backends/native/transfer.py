@@ -27,6 +27,12 @@ _HALF = HALF_TILE_COLUMNS
 _FAR_APART_BYTES = 256
 """Rows longer than this are so far apart that no hardware foresees which lines are wanted next."""
 
+_FORESEEN_COLUMNS = 4
+"""Rows up to this many columns need no help: hardware foresees them (measured: asking costs them a tenth)."""
+
+_BLOCKS_AHEAD = 4
+_CACHE_LINE = 64
+
 
 def load_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     """Write the handler that reads some columns of a block of points.
@@ -50,8 +56,8 @@ def load_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     text.open_block("whole")
     here = text.offset(base, text.write(f"mul i64 {row}, {stride}"))
     before = "whole"
-    if count == TILE_COLUMNS:
-        before = _prefetch(text, here, stride, "read")
+    if count > _FORESEEN_COLUMNS:
+        before = _prefetch(text, here, stride, first, "read")
     _load_rows(text, before, here, stride, slots)
     text.lines.append("  br label %done")
     text.open_block("partial")
@@ -85,8 +91,8 @@ def store_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     if layout is Layout.COLUMNS:
         sums = _store_columns(text, before, start, stride, slots)
     else:
-        if count == TILE_COLUMNS:
-            before = _prefetch(text, start, stride, "write")
+        if count > _FORESEEN_COLUMNS:
+            before = _prefetch(text, start, stride, first, "write")
         sums = _store_rows(text, before, start, stride, slots)
     _branch(text, _any_not_finite(text, sums), "slow", "done")
     text.open_block("slow")
@@ -96,21 +102,35 @@ def store_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     return text.go_on().end()
 
 
-def _prefetch(text: HandlerText, base: str, stride: str, purpose: str) -> str:
-    """Ask for the tile after the next, where rows are far apart; return the block of code that follows.
+def _prefetch(text: HandlerText, base: str, stride: str, first: str, purpose: str) -> str:
+    """Ask for what comes next, into the second-level cache; return the block of code that follows.
 
-    Two tiles ahead and into the second-level cache: measured 1.8 times faster on rows of 1,000 columns than without,
-    where the next tile, or the first-level cache, gave 1.2.
+    Where rows are far apart: of the tile after the next, the part in this block. Where they are near one another, in
+    the first tile: a whole block, a few blocks ahead. Measured at 1,000 columns: 1.8 times faster than without, where
+    the next tile, or the first-level cache, gave 1.2; at 10 and 25 columns and 100,000 points: 1.7 and 1.4 times.
     """
+    text.declarations.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+    intent = int(purpose == "write")
     _branch(text, text.write(f"icmp ugt i64 {stride}, {_FAR_APART_BYTES}"), "far", "near")
     text.open_block("far")
-    text.declarations.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
     for lane in range(text.lanes):
         place = text.offset(_row(text, base, stride, lane), 2 * TILE_COLUMNS * BYTES_PER_LANE)
-        text.lines.append(f"  call void @llvm.prefetch.p0(ptr {place}, i32 {int(purpose == 'write')}, i32 2, i32 1)")
-    text.lines.append("  br label %near")
+        text.lines.append(f"  call void @llvm.prefetch.p0(ptr {place}, i32 {intent}, i32 2, i32 1)")
+    text.lines.append("  br label %fetched")
     text.open_block("near")
-    return "near"
+    _branch(text, text.write(f"icmp eq i64 {first}, 0"), "ahead", "fetched")
+    text.open_block("ahead")
+    size = text.write(f"mul i64 {stride}, {text.lanes}")
+    start = text.offset(base, text.write(f"mul i64 {size}, {_BLOCKS_AHEAD}"))
+    text.lines.append("  br label %lines")
+    text.open_block("lines")
+    text.lines.append("  %line = phi i64 [ 0, %ahead ], [ %line.next, %lines ]")
+    place = text.offset(start, "%line")
+    text.lines.append(f"  call void @llvm.prefetch.p0(ptr {place}, i32 {intent}, i32 2, i32 1)")
+    text.lines.append(f"  %line.next = add i64 %line, {_CACHE_LINE}")
+    _branch(text, text.write(f"icmp ult i64 %line.next, {size}"), "lines", "fetched")
+    text.open_block("fetched")
+    return "fetched"
 
 
 def store_accumulator_handler(text: HandlerText) -> HandlerText:
