@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 from gradmill_server.engine.ir import FloatArray
+from gradmill_server.engine.vector_math import PAIRS
 
 from tests.engine.ops.accuracy import unit
 from tests.engine.ops.references import MP, REFERENCES, Number
@@ -98,10 +99,13 @@ def _against_reference(name: str) -> Callable[..., float]:
     return error
 
 
-def _of_both(point: Sequence[float], results: Sequence[float]) -> float:
-    """Return the larger error of sine and cosine."""
-    cosine, sine = MP.cos_sin(MP.mpf(point[0]))
-    return max(units_off(results[0], sine), units_off(results[1], cosine))
+def _against_both(first: str, second: str) -> Callable[..., float]:
+    errors = _against_reference(first), _against_reference(second)
+
+    def larger_error(point: Sequence[float], results: Sequence[float]) -> float:
+        return max(error(point, [result]) for error, result in zip(errors, results, strict=True))
+
+    return larger_error
 
 
 def _of_reduction(point: Sequence[float], results: Sequence[float]) -> float:
@@ -116,7 +120,7 @@ def _of_reduction(point: Sequence[float], results: Sequence[float]) -> float:
 
 
 _ERRORS: dict[str, Callable[[Sequence[float], Sequence[float]], float]] = {
-    "sincos": _of_both,
+    **{name: _against_both(*operations) for operations, name in PAIRS.items()},
     "reduction_of_huge": _of_reduction,
 }
 """How the error is told of what is no row of the table of operations."""

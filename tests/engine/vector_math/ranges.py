@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import mpmath
 import numpy as np
 from gradmill_server.engine.ir import FloatArray
+from gradmill_server.engine.vector_math import PAIRS
 
 from tests.engine.vector_math import planes
 from tests.engine.vector_math.numbers import (
@@ -106,7 +107,7 @@ _ONE_ARGUMENT: dict[str, Range] = {
     ),
     "sqrt": Range(spans=((0.0, 4.0),), seams=(1.0, 2.0, LEAST_NORMAL), low=0.0),
     "cbrt": Range(spans=((-8.0, 8.0),), seams=(*_BINARY_STEPS, 1.0, 8.0, 27.0, LEAST_NORMAL)),
-    **dict.fromkeys(("sin", "cos", "sincos", "tan"), _ANGLE),
+    **dict.fromkeys(("sin", "cos", "tan"), _ANGLE),
     **dict.fromkeys(("asin", "acos"), _SINE),
     "atan": Range(spans=((-3.0, 3.0), (-100.0, 100.0)), seams=(1.0, 0.5, 2.0, 2.0**60, 2.0**53, 2.0**-27)),
     "erf": Range(spans=((-6.1, 6.1), (-1.5, 1.5)), seams=(7 / 8, 1.0, 6.0)),
@@ -120,8 +121,15 @@ _ONE_ARGUMENT: dict[str, Range] = {
     "normal_pdf": Range(spans=((-38.7, 38.7), (-2.5, 2.5)), seams=(0.83, 1.4, 5.0, 37.6, 38.5678, 38.5856, 39.5)),
 }
 
+
+def _of_pair(first: str, second: str) -> tuple[FloatArray]:
+    """Return the points of both functions, each once."""
+    return (np.unique(np.concatenate([*_ONE_ARGUMENT[first].points(), *_ONE_ARGUMENT[second].points()])),)
+
+
 RANGES: dict[str, Callable[[], tuple[FloatArray, ...]]] = {
     **{name: row.points for name, row in _ONE_ARGUMENT.items()},
+    **{name: partial(_of_pair, *operations) for operations, name in PAIRS.items()},
     **planes.PLANES,
     "reduction_of_huge": _huge_angles,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.vector_math.compiled import bits_of, evaluated, results_of
+from tests.engine.vector_math.compiled import bits_of, evaluated
 from tests.engine.vector_math.ranges import points
 
 PARITIES = {
@@ -39,11 +39,3 @@ def test_the_first_operands_sign_goes_to_the_result(name: str) -> None:
     """Angles below the axis are those above it negated, and so are remainders of negative dividends."""
     x, y = points(name)
     assert bits_of(evaluated(name, -x, y)) == bits_of(-evaluated(name, x, y))
-
-
-def test_sine_and_cosine_at_once_have_the_bits_of_each_alone() -> None:
-    """Fusing sin(x) with cos(x) changes neither."""
-    (x,) = points("sincos")
-    sine, cosine = results_of("sincos", x)
-    assert bits_of(sine) == bits_of(evaluated("sin", x))
-    assert bits_of(cosine) == bits_of(evaluated("cos", x))

@@ -16,6 +16,7 @@ from gradmill_server.engine.vector_math import (
     trigonometric,
 )
 from gradmill_server.engine.vector_math.definition import VectorFunction
+from gradmill_server.engine.vector_math.pairs import PAIRS
 
 _FAMILIES = (
     exponentials,
@@ -33,4 +34,4 @@ FUNCTIONS: Mapping[str, VectorFunction] = MappingProxyType(
 )
 """Every vector function by its name."""
 
-__all__ = ["FUNCTIONS", "VectorFunction"]
+__all__ = ["FUNCTIONS", "PAIRS", "VectorFunction"]

@@ -72,7 +72,7 @@ def _exp_minus_square(x: Lanes) -> Lanes:
     return scale_down(reduced.exponential(), reduced)
 
 
-def _normal_pdf(x: Lanes) -> Lanes:
+def normal_pdf(x: Lanes) -> Lanes:
     """Write exp(-x²/2)/√(2π), the constant as a sum of two float64.
 
     Within 1 ulp. Source: Muller et al. 2018 (see the module).
@@ -83,6 +83,6 @@ def _normal_pdf(x: Lanes) -> Lanes:
 
 FUNCTIONS: tuple[VectorFunction, ...] = (
     VectorFunction("exp_minus_square", 1, _exp_minus_square, bound=1.0),
-    VectorFunction("normal_pdf", 1, _normal_pdf, bound=1.0),
+    VectorFunction("normal_pdf", 1, normal_pdf, bound=1.0),
 )
 """exp_minus_square, normal_pdf."""

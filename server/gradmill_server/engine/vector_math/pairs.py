@@ -1,0 +1,18 @@
+"""Pairs of functions of one argument that cost less together than apart.
+
+A derivative often needs two functions of the same argument. Each result of a pair has, for every argument, the bits of
+the separate function: a value never depends on what is wanted beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+PAIRS: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("sin", "cos"): "sincos",
+        ("normal_cdf", "normal_pdf"): "normal_cdf_and_normal_pdf",
+    }
+)
+"""By the two operations, in the order of the results: the vector function that computes both."""
