@@ -15,15 +15,16 @@ import numpy as np
 
 from gradmill_server.engine.backends.native.records import (
     BESIDE,
+    BOTH,
     CONSTANT,
     END,
     HALF_TILE_COLUMNS,
     JOINABLE,
     JOINED,
     LOAD,
+    PAIRED,
     PAUSE,
     SIMPLE,
-    SINE_AND_COSINE,
     SPARE_SLOT,
     STORE,
     STORE_ACCUMULATOR,
@@ -160,7 +161,7 @@ class _Assembler:
             if index in skipped:
                 continue
             operation = operation_of[index]
-            if operation in {"sin", "cos"} and self._sine_and_cosine(index, skipped):
+            if operation in PAIRED and self._both(index, skipped):
                 continue
             if operation in JOINABLE and place < count and left[index] == 1 and self._beside(index, order[place]):
                 place += 1
@@ -249,24 +250,28 @@ class _Assembler:
         self._choose(user, kind, words, slots, takes=True)
         return True
 
-    def _sine_and_cosine(self, index: int, skipped: set[int]) -> bool:
-        """Compute both of an angle where both are wanted; return whether they are."""
-        (angle,) = self._arguments[index]
+    def _both(self, index: int, skipped: set[int]) -> bool:
+        """Compute an operation and its partner, if it has one; return whether it has."""
         partner = self._partners.get(index)
-        if partner is None or self._operation_of[angle] == CONSTANT_NODE:
+        (argument,) = self._arguments[index]
+        if partner is None or self._operation_of[argument] == CONSTANT_NODE:
             return False
-        sine, cosine = (index, partner) if self._operation_of[index] == "sin" else (partner, index)
+        first, second = index, partner
+        kind = BOTH.get((self._operation_of[first], self._operation_of[second]))
+        if kind is None:
+            first, second = partner, index
+            kind = BOTH[self._operation_of[first], self._operation_of[second]]
         self._emit()
-        words = [self._in_slot(angle)]
-        self._used(angle)
-        self._used(angle)
-        for node in (sine, cosine):
+        words = [self._in_slot(argument)]
+        self._used(argument)
+        self._used(argument)
+        for node in (first, second):
             self._slot_of[node] = self._take_slot()
             words.append(self._slot_of[node])
-        self._write(SINE_AND_COSINE, *words)
+        self._write(kind, *words)
         self._cost += _COST_OF_ELEMENTARY
         skipped.add(partner)
-        for node in (sine, cosine):
+        for node in (first, second):
             self._arrived(node)
         return True
 

@@ -27,12 +27,13 @@ from gradmill_server.engine.backends.native.handler_text import HandlerText
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.llvm_text import LlvmFunctionText
 from gradmill_server.engine.backends.native.records import (
+    BOTH,
     CONSTANT,
     END,
+    FIRST_COMPUTING,
     KINDS,
     LOAD,
     PAUSE,
-    SINE_AND_COSINE,
     STORE,
     STORE_ACCUMULATOR,
     Expression,
@@ -46,6 +47,7 @@ from gradmill_server.engine.backends.native.transfer import (
 from gradmill_server.engine.lanes import Lanes, call_many
 from gradmill_server.engine.ops import TABLE
 from gradmill_server.engine.ops.operation import LanesRule
+from gradmill_server.engine.vector_math.pairs import PAIRS
 
 
 def enter_symbol(lanes: int) -> str:
@@ -75,9 +77,12 @@ def _handlers(level: Level, lanes: int, place: int, kind: Kind) -> list[LlvmFunc
         write, count = (load_handler, place - LOAD + 1) if place < STORE else (store_handler, place - STORE + 1)
         return [write(HandlerText(level, lanes, f"{kind.name}.{layout}"), layout, count) for layout in Layout]
     text = HandlerText(level, lanes, kind.name)
-    special = {END: _end, PAUSE: _pause, CONSTANT: _constant, SINE_AND_COSINE: _sine_and_cosine}
-    special[STORE_ACCUMULATOR] = store_accumulator_handler
-    return [special[place](text) if place in special else _computing(text, kind)]
+    special = {END: _end, PAUSE: _pause, CONSTANT: _constant, STORE_ACCUMULATOR: store_accumulator_handler}
+    if place in special:
+        return [special[place](text)]
+    if place < FIRST_COMPUTING:
+        return [_both(text, place)]
+    return [_computing(text, kind)]
 
 
 def _table(lanes: int, layout: Layout) -> str:
@@ -132,10 +137,12 @@ def _constant(text: HandlerText) -> HandlerText:
     return text.go_on().end()
 
 
-def _sine_and_cosine(text: HandlerText) -> HandlerText:
-    angle, *slots = [text.slot() for _ in range(3)]
+def _both(text: HandlerText, place: int) -> HandlerText:
+    """Write the handler of two functions of one argument."""
+    (pair,) = (pair for pair, kind in BOTH.items() if kind == place)
+    argument, *slots = [text.slot() for _ in range(3)]
     for group in range(text.groups):
-        for value, slot in zip(call_many("sincos", text.load(angle, group)), slots, strict=True):
+        for value, slot in zip(call_many(PAIRS[pair], text.load(argument, group)), slots, strict=True):
             text.store(value, slot, group)
     return text.go_on().end()
 

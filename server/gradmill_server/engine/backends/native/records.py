@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gradmill_server.engine.ops import TABLE
+from gradmill_server.engine.vector_math.pairs import PAIRS
 
 Expression = str | tuple["Expression", ...]
 """A leaf, or an operation's name followed by its operands."""
@@ -76,26 +77,29 @@ PAUSE: Final = 1
 """Ends the call here when its budget is spent; what the accumulator held is lost."""
 CONSTANT: Final = 2
 """Puts a constant into a slot."""
-SINE_AND_COSINE: Final = 3
-"""Puts the sine and the cosine of one slot into two."""
-LOAD: Final = 4
+LOAD: Final = 3
 """LOAD + k - 1 reads k columns of the points into k slots."""
 STORE: Final = LOAD + TILE_COLUMNS
 """STORE + k - 1 writes k slots to k columns of the results."""
 STORE_ACCUMULATOR: Final = STORE + TILE_COLUMNS
 """Writes the accumulator to an array of results of one column."""
-FIRST_COMPUTING: Final = STORE_ACCUMULATOR + 1
+BOTH: Final = MappingProxyType({pair: STORE_ACCUMULATOR + 1 + place for place, pair in enumerate(PAIRS)})
+"""For two operations that are computed together: what puts both of one slot into two."""
+FIRST_COMPUTING: Final = STORE_ACCUMULATOR + 1 + len(BOTH)
 """All kinds from here on compute an expression."""
 
 _MOVING: Final = (
     Kind("end", "n"),
     Kind("pause", "n"),
     Kind("constant", "cs"),
-    Kind("sine_and_cosine", "sss"),
     *(Kind(f"load_{count}", "n" + "s" * count) for count in range(1, TILE_COLUMNS + 1)),
     *(Kind(f"store_{count}", "nn" + "s" * count) for count in range(1, TILE_COLUMNS + 1)),
     Kind("store_accumulator", "n"),
+    *(Kind(f"{first}_and_{second}", "sss") for first, second in BOTH),
 )
+
+PAIRED: Final = frozenset(name for pair in BOTH for name in pair)
+"""The operations that are computed together with another one of the same argument, when both are wanted."""
 
 JOINABLE: Final = frozenset({"add", "subtract", "multiply", "strong_product", "negate"})
 """The operations that are joined in pairs: cheap, and most of any gradient."""

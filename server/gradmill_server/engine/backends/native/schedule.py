@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from gradmill_server.engine.backends.native.records import BOTH, PAIRED
 from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, Checkpoint, never, watched
 from gradmill_server.engine.ir import CONSTANT
 
@@ -32,7 +33,7 @@ class Schedule(NamedTuple):
     Attributes:
         order: every operation's node, operands before users.
         users: for each node, how many operations read it.
-        partners: for each sine of an angle whose cosine is there too, that cosine, and the other way round.
+        partners: for each operation that is computed together with another, that one.
     """
 
     order: list[int]
@@ -131,17 +132,18 @@ def _inline(graph: Graph, users: Sequence[int], partners: Collection[int], check
 
 
 def _partners(nodes: Nodes, checkpoint: Checkpoint) -> dict[int, int]:
-    """Return the sines and cosines of an angle of which both are wanted: one record computes the two."""
-    sines: dict[int, int] = {}
-    cosines: dict[int, int] = {}
+    """Return the operations of which both of a pair are wanted of one argument: one record computes the two."""
+    found: dict[tuple[str, int], int] = {}
     for index, operation in enumerate(watched(nodes.operations, checkpoint)):
-        if operation == "sin":
-            sines[nodes.arguments[index][0]] = index
-        elif operation == "cos":
-            cosines[nodes.arguments[index][0]] = index
-    both = sines.keys() & cosines.keys()
-    pairs = [(sines[angle], cosines[angle]) for angle in both]
-    return dict(pairs) | {cosine: sine for sine, cosine in pairs}
+        if operation in PAIRED:
+            found[operation, nodes.arguments[index][0]] = index
+    partners: dict[int, int] = {}
+    for (operation, argument), index in found.items():
+        for second in (second for first, second in BOTH if first == operation):
+            other = found.get((second, argument))
+            if other is not None and index not in partners and other not in partners:
+                partners[index], partners[other] = other, index
+    return partners
 
 
 def _depth_first(graph: Graph, forest: _Forest, checkpoint: Checkpoint) -> list[int]:
