@@ -84,7 +84,7 @@ def computed(expression: Expression, accumulator: Array, leaves: Iterator[Array]
     if isinstance(expression, str):
         return next(leaves)
     name, *parts = expression
-    if len(parts) == 2 and parts[0] == parts[1] and not isinstance(parts[0], str):
+    if parts[1:] == ["r"] or (len(parts) == 2 and parts[0] == parts[1] and not isinstance(parts[0], str)):
         operands = [computed(parts[0], accumulator, leaves, level)] * 2
     else:
         operands = [computed(part, accumulator, leaves, level) for part in parts]

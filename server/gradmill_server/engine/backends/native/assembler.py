@@ -24,6 +24,7 @@ from gradmill_server.engine.backends.native.records import (
     LOAD,
     PAIRED,
     PAUSE,
+    REPEATING,
     SIMPLE,
     SPARE_SLOT,
     STORE,
@@ -173,7 +174,7 @@ class _Assembler:
     def _operation(self, index: int) -> None:
         """Choose the record of one operation."""
         operation, arguments = self._operation_of[index], self._arguments[index]
-        pattern, words, slots = self._operands(arguments)
+        pattern, words, slots = self._operands(operation, arguments)
         if operation in _COMMUTATIVE and pattern in _TURNED:
             pattern = pattern[::-1]
             words.reverse()
@@ -186,7 +187,7 @@ class _Assembler:
         self._cost += 1 if operation in JOINABLE else _COST_OF_ELEMENTARY
         self._choose(index, kind, words, slots, takes="a" in pattern)
 
-    def _operands(self, arguments: tuple[int, ...]) -> tuple[str, list[int], list[int]]:
+    def _operands(self, operation: str, arguments: tuple[int, ...]) -> tuple[str, list[int], list[int]]:
         """Return where each operand comes from, the words that say so, and the nodes that are in slots."""
         held = None if self._pending is None else self._pending.node
         pattern = ""
@@ -199,6 +200,9 @@ class _Assembler:
             if self._operation_of[argument] == CONSTANT_NODE:
                 pattern += "c"
                 words.append(self._constant(argument))
+                continue
+            if argument in slots and operation in REPEATING:
+                pattern += "r"
                 continue
             pattern += "s"
             if argument < self._inputs and self._slot_of[argument] == _NOT_THERE:
@@ -236,8 +240,8 @@ class _Assembler:
             return False
         if held in self._arguments[index]:
             return False
-        pattern, words, slots = self._operands(self._arguments[index])
         inner = self._operation_of[index]
+        pattern, words, slots = self._operands(inner, self._arguments[index])
         if pattern == "cs" and inner in _COMMUTATIVE:
             pattern = "sc"
             words.reverse()

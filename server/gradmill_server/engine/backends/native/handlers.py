@@ -114,7 +114,7 @@ def _evaluated(text: HandlerText, expression: Expression, leaves: Iterator[str |
         leaf = next(leaves)
         return leaf if isinstance(leaf, Lanes) else text.load(leaf, group)
     name, *parts = expression
-    if len(parts) > 1 and parts[0] == parts[1] and not isinstance(parts[0], str):
+    if parts[1:] == ["r"] or (len(parts) > 1 and parts[0] == parts[1] and not isinstance(parts[0], str)):
         once = _evaluated(text, parts[0], leaves, group)
         operands = [once, once]
     else:

@@ -7,11 +7,12 @@ expression say where an operand comes from:
     ``a``  the accumulator, which holds the result of the record before
     ``s``  a slot of scratch
     ``c``  a constant of the program, the same for all lanes
+    ``r``  the slot before once more, as in x*x: loading costs as much as computing
 
 So a chain of operations passes values along in registers, and only what is needed later costs a store and a load. Two
 operations in one record are rounded twice, as two records are: joining them changes no bit.
 
-A record is a row of 32-bit words: the record's kind, then a word for each slot or constant in the order in which the
+A record is a row of 32-bit words: the record's kind, then a word for each ``s`` and ``c`` in the order in which the
 leaves are written, then the slot of the result if it is stored.
 """
 
@@ -105,9 +106,15 @@ JOINABLE: Final = frozenset({"add", "subtract", "multiply", "strong_product", "n
 """The operations that are joined in pairs: cheap, and most of any gradient."""
 
 
+REPEATING: Final = frozenset({"add", "multiply"})
+"""The operations that often have one operand twice."""
+
+
 def _patterns(name: str) -> Iterator[tuple[str, ...]]:
     """Yield where an operation's operands may come from: at most one constant, and the accumulator as it may stand."""
     row = TABLE[name]
+    if name in REPEATING:
+        yield ("s", "r")
     for leaves in itertools.product("asc", repeat=row.arity):
         if leaves.count("c") == row.arity or leaves.count("c") > 1:
             continue
@@ -151,7 +158,7 @@ def _expressions() -> list[Expression]:
 
 def _computing() -> Iterator[Kind]:
     for expression in _expressions():
-        words = _leaves(expression).replace("a", "")
+        words = _leaves(expression).replace("a", "").replace("r", "")
         yield Kind(_written(expression), words, expression)
         yield Kind(_written(expression) + ".kept", words + "s", expression, stores=True)
 
