@@ -1,4 +1,4 @@
-"""What the front end costs, stage by stage: from a graph's bytes on the wire to the simplified graph with its gradient.
+"""What the front end costs, stage by stage: from a graph's bytes on the wire to the tape of its gradient.
 
 Run it from the root of the repository, for all functions or for those named::
 
@@ -28,6 +28,8 @@ from typing import TypeVar
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill.v1 import graph_pb2
 from gradmill_server.engine.autodiff import Propagation, backward
+from gradmill_server.engine.backends.choice import executable, runs_natively
+from gradmill_server.engine.backends.results import ResultGroup
 from gradmill_server.engine.canonical import canonicalize, digest
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output
 from gradmill_server.engine.limits import Limits
@@ -39,7 +41,7 @@ Made = TypeVar("Made")
 
 _UNARY = ("sin", "cos", "exp", "tanh", "log")
 _BINARY = ("add", "subtract", "multiply")
-_STAGES = ("parse", "read", "canonical", "digest", "stable", "simplify", "backward", "simplify 2")
+_STAGES = ("parse", "read", "canonical", "digest", "stable", "simplify", "backward", "simplify 2", "assemble")
 _ROUNDS_NODES = 100_000
 """A function is measured as often as makes about this many nodes, at most 51 times."""
 
@@ -170,13 +172,16 @@ def peak_bytes() -> int:
 
 
 def front_end(data: bytes, watch: Watch) -> Graph:
-    """Take the road from a function's bytes to the graph that a backend is given."""
+    """Take the road from a function's bytes to an executable; return the graph that it was made of."""
     # Held to the end, as the store of functions holds it. Whatever else is done with is let go.
     canonical = _canonical(data, watch)
     watch.stage("digest", lambda: digest(canonical))
     simple = _simplified(canonical, watch)
     differentiated = watch.stage("backward", lambda: with_gradient(simple))
-    return watch.stage("simplify 2", lambda: simplify(differentiated))
+    last = watch.stage("simplify 2", lambda: simplify(differentiated))
+    gradient = ResultGroup(1, ((),) * len(last.outputs), is_row=True)
+    watch.stage("assemble", lambda: executable(last, [gradient], native=runs_natively(last)))
+    return last
 
 
 def _canonical(data: bytes, watch: Watch) -> Graph:
