@@ -125,12 +125,20 @@ def _patterns(name: str) -> Iterator[tuple[str, ...]]:
         yield leaves
 
 
+def _joined_patterns(name: str) -> Iterator[tuple[str, ...]]:
+    """Yield those patterns that are common enough to be joined: each kind of record costs a machine's first start."""
+    for leaves in _patterns(name):
+        is_rare = "c" in leaves if name == "strong_product" else False
+        if not is_rare and (leaves != ("a", "a") or name in REPEATING):
+            yield leaves
+
+
 def _pairs() -> Iterator[tuple[Expression, Expression, Expression, bool]]:
     """Yield two records and the one that does the work of both, and whether the second's word comes first in it."""
     for inner, outer in itertools.product(sorted(JOINABLE), repeat=2):
-        for leaves in _patterns(inner):
+        for leaves in _joined_patterns(inner):
             first = (inner, *leaves)
-            for pattern in _patterns(outer):
+            for pattern in _joined_patterns(outer):
                 if "a" not in pattern:
                     continue
                 joined = (outer, *(first if leaf == "a" else leaf for leaf in pattern))
@@ -140,7 +148,7 @@ def _pairs() -> Iterator[tuple[Expression, Expression, Expression, bool]]:
 def _beside() -> Iterator[tuple[str, int, Expression, Expression]]:
     """Yield an operation, which of its operands the accumulator is, the other operand's expression, and the record."""
     for inner, outer in itertools.product(sorted(JOINABLE - {"negate"}), repeat=2):
-        for leaves in _patterns(inner):
+        for leaves in _joined_patterns(inner):
             if "a" in leaves:
                 continue
             other = (inner, *leaves)
