@@ -15,11 +15,9 @@ from gradmill_server.engine.backends.native.levels import host_level, missing_fe
 from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.native.tape import TapeExecutable
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
-from gradmill_server.engine.backends.results import ResultGroup
+from gradmill_server.engine.backends.results import Executable, ResultGroup
 from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.ir import CONSTANT, INPUT, Graph, GraphBuilder, Input
-
-Executable = TapeExecutable | NumpyExecutable
 
 
 def runs_natively(function: Graph) -> bool:

@@ -74,16 +74,7 @@ class NumpyExecutable:
         )
 
     def evaluate_rows(self, matrix: FloatArray, limits: Limits, checkpoint: Checkpoint) -> RowResults:
-        """Evaluate points that came as a matrix [points, elements], block by block.
-
-        Args:
-            matrix: the points.
-            limits: of scratch.
-            checkpoint: called every few milliseconds; may raise to stop.
-
-        Raises:
-            LimitExceeded: when one point needs more scratch than allowed.
-        """
+        """Evaluate a matrix of points, as `Executable` says."""
         rows = len(matrix)
         grouped, flags = self._evaluate(
             lambda start, stop: self._taken_apart(matrix[start:stop]), rows, limits, checkpoint
@@ -96,17 +87,7 @@ class NumpyExecutable:
     def evaluate_columns(
         self, columns: Sequence[FloatArray], rows: int, limits: Limits, checkpoint: Checkpoint
     ) -> ColumnResults:
-        """Evaluate points that came as an array for each input, [points, *shape], or [1, *shape] when all share it.
-
-        Args:
-            columns: the points.
-            rows: how many there are.
-            limits: of scratch.
-            checkpoint: called every few milliseconds; may raise to stop.
-
-        Raises:
-            LimitExceeded: when one point needs more scratch than allowed.
-        """
+        """Evaluate points by input, as `Executable` says."""
 
         def block(start: int, stop: int) -> list[FloatArray]:
             return [values if len(values) == 1 else values[start:stop] for values in columns]

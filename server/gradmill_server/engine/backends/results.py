@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import FloatArray, Shape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.limits import Limits
 
 
@@ -37,6 +40,43 @@ its one output, [points, *shape]. A plain tuple: one with names would take a twe
 
 ColumnResults = tuple[list[list[FloatArray]], PointFlags]
 """Results at points that came as an array for each input: for each group the arrays of its outputs."""
+
+
+class Executable(Protocol):
+    """A graph, ready to run. Immutable; runs in many threads at once.
+
+    Attributes:
+        byte_size: bytes it occupies.
+    """
+
+    byte_size: int
+
+    def evaluate_rows(self, matrix: FloatArray, limits: Limits, checkpoint: Checkpoint) -> RowResults:
+        """Evaluate points that came as a matrix.
+
+        Args:
+            matrix: [points, elements]: each input's elements row-major, inputs in declared order.
+            limits: of scratch.
+            checkpoint: called every few milliseconds; may raise to stop.
+
+        Raises:
+            LimitExceeded: when the smallest block of points needs more scratch than allowed.
+        """
+
+    def evaluate_columns(
+        self, columns: Sequence[FloatArray], rows: int, limits: Limits, checkpoint: Checkpoint
+    ) -> ColumnResults:
+        """Evaluate points that came as an array for each input.
+
+        Args:
+            columns: for each input [points, *shape], or [1, *shape] when all points share it.
+            rows: the number of points.
+            limits: of scratch.
+            checkpoint: called every few milliseconds; may raise to stop.
+
+        Raises:
+            LimitExceeded: when the smallest block of points needs more scratch than allowed.
+        """
 
 
 def scratch_too_large(limits: Limits, needed: int) -> LimitExceeded:

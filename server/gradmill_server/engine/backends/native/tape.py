@@ -127,16 +127,7 @@ class TapeExecutable:
         self.byte_size = 2 * words + self._tape.begins.nbytes + self._tape.constants.nbytes
 
     def evaluate_rows(self, matrix: FloatArray, limits: Limits, checkpoint: Checkpoint) -> RowResults:
-        """Evaluate points that came as a matrix [points, inputs].
-
-        Args:
-            matrix: the points.
-            limits: of scratch.
-            checkpoint: called every few milliseconds; may raise to stop.
-
-        Raises:
-            LimitExceeded: when the narrowest block needs more scratch than allowed.
-        """
+        """Evaluate a matrix of points, as `Executable` says."""
         linked = self._allowed(limits)
         rows = len(matrix)
         held = _contiguous(matrix, _FLOAT64)
@@ -150,17 +141,7 @@ class TapeExecutable:
     def evaluate_columns(
         self, columns: Sequence[FloatArray], rows: int, limits: Limits, checkpoint: Checkpoint
     ) -> ColumnResults:
-        """Evaluate points that came as an array for each input, [points], or [1] when all points share it.
-
-        Args:
-            columns: the points.
-            rows: how many there are.
-            limits: of scratch.
-            checkpoint: called every few milliseconds; may raise to stop.
-
-        Raises:
-            LimitExceeded: when the narrowest block needs more scratch than allowed.
-        """
+        """Evaluate points by input, as `Executable` says."""
         linked = self._allowed(limits)
         held = [_contiguous(values, _FLOAT64) for values in columns]
         places = array("q")
