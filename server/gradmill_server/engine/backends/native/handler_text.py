@@ -61,6 +61,10 @@ class HandlerText(LlvmFunctionText):
         """Return an address some bytes on."""
         return self.write(f"getelementptr i8, ptr {pointer}, i64 {count}")
 
+    def branch(self, condition: str, if_true: str, if_false: str) -> None:
+        """Go to one of two blocks of code."""
+        self.lines.append(f"  br i1 {condition}, label %{if_true}, label %{if_false}")
+
     def field(self, name: str, kind: str = "i64") -> str:
         """Read a field of the frame."""
         return self.write(f"load {kind}, ptr {self.offset('%frame', offset_of(name))}")

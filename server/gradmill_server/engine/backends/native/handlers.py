@@ -155,7 +155,7 @@ def _end(text: HandlerText) -> HandlerText:
     text.set_field("row", row)
     text.set_field("record", tape, "ptr")
     more = text.write(f"icmp slt i64 {row}, {text.field('end')}")
-    text.lines.append(f"  br i1 {more}, label %more, label %done")
+    text.branch(more, "more", "done")
     text.open_block("done")
     text.set_field("state", str(DONE))
     text.lines.append("  ret void")
@@ -180,7 +180,7 @@ def _spend(text: HandlerText) -> str:
 
 
 def _jump_or_leave(text: HandlerText, left: str, record: str) -> HandlerText:
-    text.lines.append(f"  br i1 {text.write(f'icmp sgt i64 {left}, 0')}, label %next, label %leave")
+    text.branch(text.write(f"icmp sgt i64 {left}, 0"), "next", "leave")
     text.open_block("leave")
     text.set_field("state", str(PAUSED))
     text.lines.append("  ret void")
