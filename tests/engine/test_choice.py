@@ -33,7 +33,7 @@ def test_the_name_says_backend_and_level() -> None:
 
 def test_a_processor_without_fused_multiply_add_is_named_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no level runs, functions go to NumPy, and one sentence says what the processor lacks."""
-    features = dict.fromkeys(("sse2", "avx", "bmi2", "f16c"), True) | {"fma": False, "avx2": False}
+    features = dict.fromkeys(("bmi", "bmi2", "f16c", "lzcnt", "movbe"), True) | {"fma": False, "avx2": False}
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     levels.host_level.cache_clear()

@@ -11,7 +11,7 @@ import numpy as np
 from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, backward
 from gradmill_server.engine.backends.choice import executable, runs_natively
 from gradmill_server.engine.backends.results import ResultGroup
-from gradmill_server.engine.checkpoints import Checkpoint, never
+from gradmill_server.engine.checkpoints import Checkpoint, never, watched
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output, Shape, size
 from gradmill_server.engine.passes.simplify import simplify
@@ -75,6 +75,10 @@ class Evaluation(NamedTuple):
     point_flags: npt.NDArray[np.uint8]
 
 
+_BYTES_PER_PROGRAM = 4_500
+_BYTES_PER_GROUP = 250
+"""What a program and each of its groups of results occupy besides its executable (measured)."""
+
 _new_result = tuple.__new__
 """Makes a `ResultArray` of a tuple in half the time that calling the class takes: there is one for each input."""
 
@@ -124,7 +128,7 @@ class Program:
         ]
         self._executable = executable(differentiated, described, native=native, checkpoint=checkpoint)
         self._point_bytes = 8 * sum(size(shape) for group in groups for shape in group.shapes)
-        self.byte_size = self._executable.byte_size
+        self.byte_size = _BYTES_PER_PROGRAM + _BYTES_PER_GROUP * len(groups) + self._executable.byte_size
 
     def evaluate(self, points: PointBatch, limits: Limits, checkpoint: Checkpoint) -> Evaluation:
         """Evaluate at a batch of points, block by block.
@@ -223,12 +227,12 @@ def _differentiated(
             for index, shape in zip(varied, shapes, strict=True):
                 adjoint = adjoints[index] if index < len(adjoints) else NO_ADJOINT
                 results.append(builder.constant(np.zeros(shape)) if adjoint == NO_ADJOINT else adjoint)
-            if len(builder) > limits.maximum_program_nodes:
+            if len(builder) + len(results) > limits.maximum_program_nodes:
                 raise _too_large(
                     limits,
-                    what="number of values with derivatives",
-                    value=len(builder),
+                    what="number of values with derivatives, and of results",
+                    value=len(builder) + len(results),
                     reason="PROGRAM_TOO_LARGE",
                     knob="maximum_program_nodes",
                 )
-    return groups, builder.finish([Output(f"result_{place}", node) for place, node in enumerate(results)])
+    return groups, builder.finish([Output("", node) for node in watched(results, checkpoint)])

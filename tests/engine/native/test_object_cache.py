@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from gradmill_server.engine.backends.native import object_cache
+from gradmill_server.engine.backends.native import library, object_cache
 from gradmill_server.engine.backends.native.compiler import LoadedObject, compile_object
 from gradmill_server.engine.backends.native.handlers import library_text
 from gradmill_server.engine.backends.native.levels import LEVELS, Level, host_level
 
 TEXT = "define i64 @answer() {\n  ret i64 42\n}\n"
 LEVEL = host_level() or LEVELS[0]
+needs_native = pytest.mark.skipif(host_level() is None, reason="this processor runs none of the levels")
 
 
 @pytest.fixture
@@ -70,6 +72,44 @@ def test_a_file_that_cannot_be_trusted_is_compiled_anew(
             elsewhere.chmod(0o666)
     assert object_cache.cached_object(TEXT, lambda: TEXT, LEVEL) == sound
     assert len(compilations) == 2
+
+
+def test_a_folder_that_is_not_ours_alone_is_not_used(
+    folder: Path, compilations: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is kept where others can write, as it would never be run; a warning names the folder."""
+    folder.mkdir()
+    folder.chmod(0o775)
+    for _ in range(2):
+        object_cache.cached_object(TEXT, lambda: TEXT, LEVEL)
+    assert len(compilations) == 2
+    assert not list(folder.iterdir())
+    assert str(folder) in caplog.text
+
+
+@needs_native
+def test_threads_that_begin_together_share_one_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many threads make the first program of a process, the handlers are loaded once, and stay."""
+    monkeypatch.setattr(library, "_LOADED", {})
+    with ThreadPoolExecutor(4) as threads:
+        libraries = set(threads.map(library.library, [LEVEL] * 8))
+    assert len(libraries) == 1
+
+
+@needs_native
+def test_sources_that_changed_under_a_process_are_not_what_it_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, compilations: list[str]
+) -> None:
+    """Handlers are never kept under the name of sources that this process has not read."""
+    monkeypatch.setattr(library, "_LOADED", {})
+    monkeypatch.setattr(library, "library_text", lambda _level: TEXT)
+    before = library.origin_of(LEVEL)
+    monkeypatch.setattr(library, "_origin", lambda: "those of another version")
+    after = library.origin_of(LEVEL)
+    assert len(before) == 64
+    assert after == TEXT
+    assert not compilations
+    assert not folder.exists()
 
 
 def test_another_level_or_text_is_another_object(folder: Path, compilations: list[str]) -> None:

@@ -21,6 +21,7 @@ from gradmill_server.engine.backends.native.records import (
     LOAD,
     SIMPLE,
     STORE,
+    STORE_ACCUMULATOR,
     Expression,
     Kind,
 )
@@ -131,13 +132,13 @@ def test_simple_records_of_exact_operations_have_numpys_bits() -> None:
     """The records that the others are compared with compute what NumPy does."""
     level = HOST_LEVELS[0]
     for name in ("add", "subtract", "multiply", "divide", "negate", "strong_product", "where", "maximum"):
-        matrix = points(64)
+        handlers = library(level).sets[-1]
+        matrix = points(handlers.lanes)
         arity = TABLE[name].arity
         with np.errstate(all="ignore"):
             expected = TABLE[name].value(*matrix.T[1 : arity + 1])
-        handlers = library(level).sets[-1]
-        found = run(around([SIMPLE[name]["s" * arity], *range(2, arity + 2)]), handlers, points(handlers.lanes))
-        np.testing.assert_array_equal(found[:, 1], expected[: handlers.lanes])
+        found = run(around([SIMPLE[name]["s" * arity], *range(2, arity + 2)]), handlers, matrix)
+        np.testing.assert_array_equal(found[:, 1], expected)
 
 
 def test_joined_records_have_the_words_of_both() -> None:
@@ -161,6 +162,9 @@ BROKEN = {
     "a part of a row": [[LOAD + 1, 0, 1, 2], [END, 1]],
     "results there are none of": [[STORE + 1, 0, 1, 1, 2], [END, 1]],
     "an array there is none of": [[STORE + 1, 1, 0, 1, 2], [END, 1]],
+    "a result alone of an array there is none of": [[STORE_ACCUMULATOR, 1], [END, 1]],
+    "a result alone before the first array": [[STORE_ACCUMULATOR, -1], [END, 1]],
+    "a result alone of an array of two": [[STORE_ACCUMULATOR, 0], [END, 1]],
     "an array before the first": [[STORE + 1, -1, 0, 1, 2], [END, 1]],
     "a record cut short": [[SIMPLE["add"]["ss"], 1], [END, 1]],
 }

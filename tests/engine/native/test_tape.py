@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from gradmill_server.engine.backends.native import tape as tape_module
+from gradmill_server.engine.backends.native.addresses import address_of
+from gradmill_server.engine.backends.native.assembler import assemble
+from gradmill_server.engine.backends.native.frame import PAUSED
 from gradmill_server.engine.backends.native.levels import Level
-from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
+from gradmill_server.engine.backends.native.records import BOTH, END, NATIVE_OPERATIONS, PAUSE
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
+from gradmill_server.engine.backends.results import ResultGroup
 from gradmill_server.engine.errors import Cancelled
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Output
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.ops import TABLE, emit
 
-from tests.engine.building import addition_chain, random_graph
+from tests.engine.building import addition_chain, no_checkpoint, random_graph
 from tests.engine.native.running import (
     HOST_LEVELS,
     SPECIALS,
@@ -207,3 +213,101 @@ def test_a_large_batch_looks_up_between_slices() -> None:
     points = by_columns(graph, [np.zeros(1_000_000)] * len(graph.inputs))
     evaluate(tape_of(graph, HOST_LEVELS[0]), points, Limits(), lambda: looks.append(None))
     assert len(looks) > 10
+
+
+def _dot_product(terms: int) -> Graph:
+    """Return the sum of terms of two inputs and constants, whose every other operation is joined with its user."""
+    builder = GraphBuilder([Input("x"), Input("y")])
+    total = builder.constant(0.0)
+    for place in range(terms):
+        product = emit(builder, "multiply", (place % 2, builder.constant(1.0 + place)))
+        total = emit(builder, "add", (total, product))
+    return builder.build([Output("value", total)])
+
+
+def _sines_and_cosines(count: int) -> Graph:
+    builder = GraphBuilder([Input(f"x{place}") for place in range(count)])
+    nodes = [emit(builder, name, (place,)) for place in range(count) for name in ("sin", "cos")]
+    return builder.build([Output("", node) for node in nodes])
+
+
+def _identity(count: int) -> Graph:
+    builder = GraphBuilder([Input(f"x{place}") for place in range(count)])
+    return builder.build([Output("", place) for place in range(count)])
+
+
+LONG = {
+    "a chain": lambda: addition_chain(100_000),
+    "joined pairs": lambda: _dot_product(50_000),
+    "functions computed together": lambda: _sines_and_cosines(20_000),
+    "inputs as results": lambda: _identity(100_000),
+}
+
+
+@pytest.mark.parametrize("make", LONG.values(), ids=list(LONG))
+def test_a_long_tape_of_any_kind_can_be_left_on_the_way(make: Callable[[], Graph]) -> None:
+    """Whatever records a tape is made of, assembling it looks up, and it has places where a run may stop."""
+    graph = make()
+    looks: list[None] = []
+    tape = assemble(graph, [len(graph.outputs)], lambda: looks.append(None))
+    kinds = tape.words[tape.begins]
+    pauses = np.flatnonzero((kinds == PAUSE) | (kinds == END))
+    assert np.diff([0, *pauses.tolist()]).max() < 3_000
+    assert len(looks) >= len(kinds) / 3_000
+
+
+def test_a_checkpoint_may_evaluate() -> None:
+    """A run begun within another one's checkpoint, on the same thread, disturbs neither."""
+    graph, other = exact_function(6), exact_function(7)
+    outer, inner = tape_of(graph, HOST_LEVELS[0]), tape_of(other, HOST_LEVELS[0])
+    points = by_columns(graph, awkward_points(1, len(graph.inputs), 500_000))
+    inner_points = by_columns(other, awkward_points(2, len(other.inputs), 300))
+    expected = bits(arrays_of(evaluated(inner, inner_points)))
+    found: list[list[bytes]] = []
+
+    def evaluate_another() -> None:
+        found.append(bits(arrays_of(evaluated(inner, inner_points))))
+
+    disturbed = bits(arrays_of(evaluate(outer, points, Limits(), evaluate_another)))
+    assert disturbed == bits(arrays_of(evaluated(outer, points)))
+    assert len(found) > 1
+    assert all(each == expected for each in found)
+
+
+def test_arrays_can_be_told_by_their_elements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an object does not say where its elements are, arrays are found by asking NumPy, with the same bits."""
+    graph = exact_function(8)
+    executable = tape_of(graph, HOST_LEVELS[0], as_row(graph))
+    columns = awkward_points(3, len(graph.inputs), 75)
+    batches = [by_columns(graph, columns), by_matrix(graph, columns)]
+    expected = [bits(arrays_of(evaluated(executable, batch))) for batch in batches]
+    monkeypatch.setattr(tape_module, "LOCATE", address_of)
+    monkeypatch.setattr(tape_module, "UNRUN", PAUSED)
+    assert [bits(arrays_of(evaluated(executable, batch))) for batch in batches] == expected
+
+
+def test_points_of_another_shape_are_refused() -> None:
+    """Points that would be read beyond their end never reach machine code."""
+    graph = exact_function(9)
+    executable = tape_of(graph, HOST_LEVELS[0])
+    count = len(graph.inputs)
+    with pytest.raises(ValueError, match="points have shape"):
+        executable.evaluate_rows(np.zeros((4, count - 1)), Limits(), no_checkpoint)
+    for columns in ([np.zeros(4)] * (count - 1), [*[np.zeros(4)] * (count - 1), np.zeros(2)]):
+        with pytest.raises(ValueError, match="points have shape"):
+            executable.evaluate_columns(columns, 4, Limits(), no_checkpoint)
+    with pytest.raises(ValueError, match="one column"):
+        tape_of(graph, HOST_LEVELS[0], [ResultGroup(1, ((), ()), is_row=False)])
+
+
+def test_what_makes_tapes_fast_is_there() -> None:
+    """Pairs of functions take one record, as do pairs of cheap operations, and long sums hold few values."""
+    sines = assemble(_sines_and_cosines(4), [8])
+    assert np.count_nonzero(sines.words[sines.begins] == BOTH["sin", "cos"]) == 4
+    joined = assemble(_dot_product(50), [1])
+    assert len(joined.begins) < 60
+    builder = GraphBuilder([Input(f"x{place}") for place in range(300)])
+    total = builder.constant(0.0)
+    for place in range(300):
+        total = emit(builder, "add", (total, emit(builder, "exp", (emit(builder, "sin", (place,)),))))
+    assert assemble(builder.build([Output("value", total)]), [1]).slots < 50

@@ -74,6 +74,7 @@ def _strong_product_by_seed(_result: Value, seed: Value, partial: Value) -> Part
 OPERATIONS = (
     Operation(
         name="add",
+        cost=1,
         summary="The sum x + y.",
         value=np.add,
         lanes=lambda x, y: x + y,
@@ -85,6 +86,7 @@ OPERATIONS = (
     ),
     Operation(
         name="subtract",
+        cost=1,
         summary="The difference x - y.",
         value=np.subtract,
         lanes=lambda x, y: x - y,
@@ -95,6 +97,7 @@ OPERATIONS = (
     ),
     Operation(
         name="multiply",
+        cost=1,
         summary="The product x * y.",
         value=np.multiply,
         lanes=lambda x, y: x * y,
@@ -117,6 +120,7 @@ OPERATIONS = (
     ),
     Operation(
         name="negate",
+        cost=1,
         summary="The negative -x.",
         value=np.negative,
         lanes=lambda x: -x,
@@ -139,6 +143,7 @@ OPERATIONS = (
     ),
     Operation(
         name="mod",
+        cost=400,
         summary="The remainder of x / y with the sign of y (floored division).",
         value=np.mod,
         lanes=vector_function("mod"),
@@ -150,6 +155,7 @@ OPERATIONS = (
     ),
     Operation(
         name="fmod",
+        cost=400,
         summary="The remainder of x / y with the sign of x (truncated division).",
         value=np.fmod,
         lanes=vector_function("fmod"),
@@ -159,6 +165,7 @@ OPERATIONS = (
     ),
     Operation(
         name="strong_product",
+        cost=1,
         summary="seed * partial, and exactly 0 where the seed is 0, whatever the partial.",
         value=_strong_product,
         lanes=lambda seed, partial: choose(seed.equals(0.0), 0.0, seed * partial),

@@ -61,6 +61,7 @@ class Operation:
         neutral: for each operand, the number (by its bits) that leaves the other one as it is; None where none does.
         finite: whether the value is finite whatever the operands.
         internal: whether only derivative rules may use it.
+        cost: what its machine code costs at most, in additions, so that a run is left in time.
         domain: for each operand, where tests compare with an independent source.
         source: where formulas come from.
     """
@@ -78,6 +79,7 @@ class Operation:
     neutral: tuple[float | None, ...] = ()
     finite: bool = False
     internal: bool = False
+    cost: int = 40
     source: str = ""
 
     @property

@@ -32,7 +32,7 @@ from gradmill_server.engine.backends.native.records import (
     TILE_COLUMNS,
 )
 from gradmill_server.engine.backends.native.schedule import schedule
-from gradmill_server.engine.checkpoints import Checkpoint, never
+from gradmill_server.engine.checkpoints import Checkpoint, never, watched
 from gradmill_server.engine.ir import CONSTANT as CONSTANT_NODE
 from gradmill_server.engine.ops import TABLE
 
@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from gradmill_server.engine.ir import FloatArray, Graph
 
 _RECORDS_BETWEEN_PAUSES: Final = 2048
-_COST_OF_ELEMENTARY: Final = 12
-"""What an elementary function costs, in operations such as an addition (measured: 8 to 30)."""
+_COST_OF_COLUMN: Final = 4
+"""What moving a column of points or results costs, in additions: it may wait for memory (measured: 1 to 20)."""
 
+_COST_OF: Final = {name: row.cost for name, row in TABLE.items()}
 _COMMUTATIVE: Final = frozenset(name for name, row in TABLE.items() if row.commutative)
 _TURNED: Final = frozenset({"sa", "ca", "cs"})
 """Patterns of two operands that a commutative operation has the other way round only."""
@@ -129,7 +130,7 @@ class _Assembler:
         """Note which records write results, and keep every result until they have."""
         begin = 0
         for group, columns in enumerate(group_columns):
-            for first, count in tiles(columns):
+            for first, count in watched(tiles(columns), self._checkpoint):
                 nodes = list(outputs[begin + first : begin + first + count])
                 distinct = set(nodes)
                 for node in distinct:
@@ -144,6 +145,7 @@ class _Assembler:
         for node in list(self._tiles_of):
             if not self._arguments[node]:
                 self._arrived(node)
+                self._pause_in_time()
         self._operations()
         self._emit()
         self._write(END, self._cost + 1)
@@ -162,14 +164,12 @@ class _Assembler:
             if index in skipped:
                 continue
             operation = operation_of[index]
-            if operation in PAIRED and self._both(index, skipped):
-                continue
-            if operation in JOINABLE and place < count and left[index] == 1 and self._beside(index, order[place]):
+            joinable = operation in JOINABLE and place < count and left[index] == 1
+            if joinable and self._beside(index, order[place]):
                 place += 1
-                continue
-            self._operation(index)
-            if len(self._begins) - self._records_at_pause >= _RECORDS_BETWEEN_PAUSES:
-                self._pause()
+            elif operation not in PAIRED or not self._both(index, skipped):
+                self._operation(index)
+            self._pause_in_time()
 
     def _operation(self, index: int) -> None:
         """Choose the record of one operation."""
@@ -184,7 +184,7 @@ class _Assembler:
             words = [self._in_slot(argument) for argument in arguments]
             slots = list(dict.fromkeys(arguments))
             kind = SIMPLE[operation]["s" * len(words)]
-        self._cost += 1 if operation in JOINABLE else _COST_OF_ELEMENTARY
+        self._cost += _COST_OF[operation]
         self._choose(index, kind, words, slots, takes="a" in pattern)
 
     def _operands(self, operation: str, arguments: tuple[int, ...]) -> tuple[str, list[int], list[int]]:
@@ -273,7 +273,7 @@ class _Assembler:
             self._slot_of[node] = self._take_slot()
             words.append(self._slot_of[node])
         self._write(kind, *words)
-        self._cost += _COST_OF_ELEMENTARY
+        self._cost += _COST_OF[self._operation_of[first]] + _COST_OF[self._operation_of[second]]
         skipped.add(partner)
         for node in (first, second):
             self._arrived(node)
@@ -296,7 +296,7 @@ class _Assembler:
         else:
             self._write(record.kind, *record.operands)
         for group in alone:
-            self._cost += 1
+            self._cost += _COST_OF_COLUMN
             self._write(STORE_ACCUMULATOR, group)
         self._arrived(index)
 
@@ -321,7 +321,7 @@ class _Assembler:
             self._awaited[tile] -= 1
             if not self._awaited[tile]:
                 group, first, nodes = self._tiles[tile]
-                self._cost += len(nodes)
+                self._cost += _COST_OF_COLUMN * len(nodes)
                 self._write(STORE + len(nodes) - 1, group, first, *[self._in_slot(entry) for entry in nodes])
                 for entry in set(nodes):
                     self._used(entry)
@@ -346,7 +346,7 @@ class _Assembler:
                 words.append(self._slot_of[column])
             else:
                 words.append(SPARE_SLOT)
-        self._cost += len(words)
+        self._cost += _COST_OF_COLUMN * len(words)
         self._write(LOAD + len(words) - 1, first, *words)
 
     def _constant(self, node: int) -> int:
@@ -363,8 +363,10 @@ class _Assembler:
         self._slots += 1
         return self._slots - 1
 
-    def _pause(self) -> None:
-        """Let a long tape be left here; the accumulator does not outlive it."""
+    def _pause_in_time(self) -> None:
+        """Let a long tape be left here, if the last such place is some records back; the accumulator is lost there."""
+        if len(self._begins) - self._records_at_pause < _RECORDS_BETWEEN_PAUSES:
+            return
         self._checkpoint()
         self._emit()
         self._write(PAUSE, self._cost + 1)

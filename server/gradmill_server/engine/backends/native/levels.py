@@ -38,6 +38,9 @@ class Level:
         return tuple(sorted({8, 16, 8 * self.register_lanes}))
 
 
+_V3 = frozenset({"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"})
+"""What the level x86-64-v3 of the System V ABI has above v2."""
+
 LEVELS: tuple[Level, ...] = (
     Level(
         "x86-64-v4",
@@ -45,9 +48,9 @@ LEVELS: tuple[Level, ...] = (
         "x86-64-v4",
         8,
         8,
-        frozenset({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "fma", "bmi2"}),
+        _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
     ),
-    Level("x86-64-v3", "x86_64-unknown-linux-gnu", "x86-64-v3", 4, 4, frozenset({"avx2", "fma", "bmi2", "f16c"})),
+    Level("x86-64-v3", "x86_64-unknown-linux-gnu", "x86-64-v3", 4, 4, _V3),
     Level("aarch64", "aarch64-unknown-linux-gnu", "generic", 4, 2, frozenset()),
 )
 """Every level, the best of each platform first."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from functools import cache
+import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gradmill_server.engine.backends.native.compiler import LoadedObject
 from gradmill_server.engine.backends.native.frame import Layout
@@ -37,7 +37,7 @@ class HandlerSet(NamedTuple):
 
 
 class HandlerLibrary:
-    """The handlers of one processor level.
+    """The handlers of one processor level, in memory for as long as this lives.
 
     Attributes:
         sets: one for each width of block, the narrowest first.
@@ -45,7 +45,7 @@ class HandlerLibrary:
 
     def __init__(self, level: Level) -> None:
         """Load the handlers."""
-        self._object = LoadedObject(cached_object(_origin(level), lambda: library_text(level), level))
+        self._object = LoadedObject(cached_object(origin_of(level), lambda: library_text(level), level))
         self.sets = tuple(self._set(lanes) for lanes in level.block_lanes)
 
     def _set(self, lanes: int) -> HandlerSet:
@@ -53,22 +53,39 @@ class HandlerLibrary:
         return HandlerSet(lanes, _Enter(self._object.address(enter_symbol(lanes))), tables)
 
 
-def _origin(level: Level) -> str:
-    """Return a digest of the sources that write the handlers; where they cannot be read, what they write.
-
-    Writing the handlers takes some hundred times longer than reading what writes them.
-    """
+def _origin() -> str:
+    """Return a digest of the sources that write the handlers; empty where they cannot be read."""
     digest = hashlib.sha256()
     paths = sorted(path for place in _SOURCES for path in (_ENGINE / place).rglob("*.py"))
     try:
         for path in [_ENGINE / "lanes.py", *paths]:
             digest.update(path.relative_to(_ENGINE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     except OSError:
-        return library_text(level)
+        return ""
     return digest.hexdigest()
 
 
-@cache
+_LOADED_ORIGIN: Final = _origin()
+"""The digest of the sources as they were when this process read them."""
+
+_LOADED: dict[Level, HandlerLibrary] = {}
+_LOADING: Final = threading.Lock()
+"""Guards `_LOADED`: two libraries of one level would be twice the work, and memory for both."""
+
+
+def origin_of(level: Level) -> str:
+    """Return what a level's handlers are a function of.
+
+    That is the digest of the sources, as writing the handlers takes a hundred times longer than reading what writes
+    them; but where the files are other ones by now than this process runs, or cannot be read, it is the handlers.
+    """
+    unchanged = _LOADED_ORIGIN and _origin() == _LOADED_ORIGIN
+    return _LOADED_ORIGIN if unchanged else library_text(level)
+
+
 def library(level: Level) -> HandlerLibrary:
     """Return the handlers of a level; the same ones for the whole process."""
-    return HandlerLibrary(level)
+    with _LOADING:
+        if level not in _LOADED:
+            _LOADED[level] = HandlerLibrary(level)
+        return _LOADED[level]

@@ -9,6 +9,7 @@ kept.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import stat
 import tempfile
@@ -25,6 +26,8 @@ from gradmill_server.engine.backends.native.levels import Level
 CACHE_VARIABLE = "GRADMILL_OBJECT_CACHE"
 """Environment variable that names the folder; empty for no cache."""
 
+_LOGGER = logging.getLogger("gradmill.engine")
+
 _FORMAT = "2"
 _DIGEST_BYTES = 32
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -39,7 +42,7 @@ def cached_object(origin: str, text: Callable[[], str], level: Level) -> bytes:
         level: what it is compiled for.
     """
     folder = _folder()
-    if folder is None:
+    if folder is None or _is_open_to_others(folder):
         return compile_object(text(), level)
     path = folder / f"{_key(origin, level)}.o"
     found = _read(path)
@@ -49,6 +52,19 @@ def cached_object(origin: str, text: Callable[[], str], level: Level) -> bytes:
     with suppress(OSError):  # a full disk or a read-only one costs the next start some time, no more
         _write(path, content)
     return content
+
+
+def _is_open_to_others(folder: Path) -> bool:
+    """Whether a folder that is there already is not ours alone; what lay in it would not be run, so nothing is kept."""
+    try:
+        is_open = not _trusted(folder)
+    except OSError:
+        return False
+    if is_open:
+        _LOGGER.warning(
+            "machine code is not kept in %s, which is not this user's alone: each start compiles it", folder
+        )
+    return is_open
 
 
 def _folder() -> Path | None:

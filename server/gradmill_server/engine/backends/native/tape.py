@@ -110,13 +110,17 @@ class TapeExecutable:
         milliseconds and may raise to stop.
         """
         self._columns = [len(group.shapes) for group in groups]
+        if any(len(group.shapes) != 1 for group in groups if not group.is_row):
+            message = "only a row has more or fewer than one column"
+            raise ValueError(message)
         self._flags = [group.flag for group in groups]
         self._row_columns = [len(group.shapes) if group.is_row else _VECTOR for group in groups]
         strides = [columns * _BYTES_PER_LANE for columns in self._columns]
         self._row_shapes = tuple(chain(*zip(strides, self._flags, strict=True)))
         self._inputs = len(graph.inputs)
         self._point_bytes = self._inputs * _BYTES_PER_LANE
-        self._sets = library(level).sets
+        self._library = library(level)  # its code has to live as long as this
+        self._sets = self._library.sets
         self._tape = assemble(graph, self._columns, checkpoint)
         self._constants = address_of(self._tape.constants)
         self._frame = struct.Struct(f"={len(FIELDS) + FIELDS_PER_GROUP * len(groups)}q")
@@ -131,6 +135,8 @@ class TapeExecutable:
         linked = self._allowed(limits)
         rows = len(matrix)
         held = _contiguous(matrix, _FLOAT64)
+        if held.shape != (rows, self._inputs):
+            raise _misshapen(held.shape, (rows, self._inputs))
         arrays = [_empty(rows) if columns == _VECTOR else _empty((rows, columns)) for columns in self._row_columns]
         flags = _zeros(rows, _UINT8)
         given = (LOCATE(held), self._point_bytes, 0, LOCATE(flags), 0)
@@ -145,7 +151,11 @@ class TapeExecutable:
         linked = self._allowed(limits)
         held = [_contiguous(values, _FLOAT64) for values in columns]
         places = array("q")
+        if len(held) != self._inputs:
+            raise _misshapen((len(held),), (self._inputs,))
         for values in held:
+            if values.shape not in {(rows,), (1,)}:
+                raise _misshapen(values.shape, (rows,))
             places.extend((LOCATE(values), _BYTES_PER_LANE if len(values) > 1 else 0))
         arrays = [_empty((count, rows)) for count in self._columns]
         flags = _zeros(rows, _UINT8)
@@ -206,3 +216,8 @@ class TapeExecutable:
             if linked.scratch_bytes > limits.maximum_scratch_bytes:
                 raise scratch_too_large(limits, linked.scratch_bytes)
         return linked
+
+
+def _misshapen(shape: tuple[int, ...], expected: tuple[int, ...]) -> ValueError:
+    """Return the refusal of points that would be read beyond their end: a mistake of the program around the engine."""
+    return ValueError(f"points have shape {shape}, expected {expected}")

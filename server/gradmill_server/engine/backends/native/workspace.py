@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from typing import Final
+
+import numpy as np
 
 from gradmill_server.engine.backends.native.addresses import address_of
 
@@ -26,9 +27,9 @@ class Workspace:
     __slots__ = ("_memory", "frame", "frame_address", "scratch", "scratch_bytes")
 
     def __init__(self, scratch_bytes: int, frame_bytes: int) -> None:
-        """Take memory. What scratch holds is never read before it is written."""
-        self._memory = ctypes.create_string_buffer(scratch_bytes + _CACHE_LINE)
-        self.scratch = -(-ctypes.addressof(self._memory) // _CACHE_LINE) * _CACHE_LINE
+        """Take memory, as it is: what scratch holds is never read before it is written, and clearing takes time."""
+        self._memory = np.empty(scratch_bytes + _CACHE_LINE, dtype=np.uint8)
+        self.scratch = -(-address_of(self._memory) // _CACHE_LINE) * _CACHE_LINE
         self.scratch_bytes = scratch_bytes
         self.frame = bytearray(frame_bytes)
         self.frame_address = address_of(self.frame)
