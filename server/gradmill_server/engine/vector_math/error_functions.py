@@ -12,15 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gradmill_server.engine.lanes import Lanes, choose, rare
 from gradmill_server.engine.vector_math import gaussians
 from gradmill_server.engine.vector_math.definition import VectorFunction
-from gradmill_server.engine.vector_math.double_double import DoubleDouble, two_product
-from gradmill_server.engine.vector_math.exponentials import Reduced, reduce
-from gradmill_server.engine.vector_math.exponents import power_of_two, scale_normal
-from gradmill_server.engine.vector_math.gaussians import magnitude_up_to, scale_down, times_exponential
+from gradmill_server.engine.vector_math.double_double import DoubleDouble
+from gradmill_server.engine.vector_math.exponents import power_of_two
+from gradmill_server.engine.vector_math.gaussians import (
+    NORMAL,
+    UNIT,
+    Gaussian,
+    exp_minus_square_of,
+    gaussian,
+    normal_pdf_of,
+)
 from gradmill_server.engine.vector_math.polynomials import even_and_odd, horner
 
 _LEADING: Final = 2
@@ -39,9 +45,7 @@ class _Tail:
         near: up to `far_from`, coefficients in powers of 1 - 8r.
         far: from there on, coefficients in powers of far_shift - 8r.
         far_shift: s above, for the latter.
-        far_from: where the one ends and the other begins; the function times its exponential is normal up to here.
-        zero_from: from here on the function times its exponential is zero; the exponent is within what its reduction
-            takes.
+        far_from: where the one ends and the other begins; the function times its Gaussian is normal up to here.
         steepness: s0 and s1 of s0 + s1·r, which is within 0.4 of the function's relative change per relative change of
             r up to `far_from`; that is between 1.4 and 4.4. Beyond it is within 0.9 of it.
     """
@@ -51,7 +55,6 @@ class _Tail:
     far: tuple[float, ...]
     far_shift: float
     far_from: float
-    zero_from: float
     steepness: tuple[float, float]
 
 
@@ -96,7 +99,6 @@ _ERFC_TAIL: Final = _Tail(
     ),
     far_shift=0.5,
     far_from=7.0,
-    zero_from=28.0,
     steepness=(-0.8181, 23.4964),
 )
 """erfcx(a): degree 18, relative error below 2^-57; far out degree 13, below 2^-56."""
@@ -141,7 +143,6 @@ _NORMAL_TAIL: Final = _Tail(
     ),
     far_shift=0.3125,
     far_from=10.0,
-    zero_from=39.5,
     steepness=(-0.1659, 21.6945),
 )
 """erfcx(a/√2)/2: degree 18, relative error below 2^-55; far out degree 12, below 2^-55."""
@@ -185,9 +186,6 @@ function's relative change per relative change of r is 2.6 at 7/8, where it coun
 _ERF_IS_NEAR: Final = 0.875
 """Up to here the one, from here on the other."""
 
-_ERF_IS_ONE: Final = 6.0
-"""From here on erf is 1 in float64."""
-
 
 def _polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
     """Return a long polynomial, whose terms may cancel at one end of the range.
@@ -198,12 +196,19 @@ def _polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
     return horner(x, coefficients[:_LEADING], even_and_odd(x, coefficients[_LEADING:]))
 
 
-def _reciprocal_of_sum(magnitude: Lanes, center: float) -> tuple[Lanes, Lanes]:
-    """Return r = 1/(magnitude + center), and by how much it is too small, relatively: the sum's rounding counts too."""
+class _Reciprocal(NamedTuple):
+    """A reciprocal, and by how much it is too small, relatively."""
+
+    value: Lanes
+    too_small: Lanes
+
+
+def _reciprocal_of_sum(magnitude: Lanes, center: float) -> _Reciprocal:
+    """Return 1/(magnitude + center); the rounding of the sum counts as one of the reciprocal."""
     total = magnitude + center
     reciprocal = 1.0 / total
     lost = magnitude - (total - center)
-    return reciprocal, (-reciprocal).times_plus(lost, (-reciprocal).times_plus(total, 1.0))
+    return _Reciprocal(reciprocal, (-reciprocal).times_plus(lost, (-reciprocal).times_plus(total, 1.0)))
 
 
 def _evaluate(variable: Lanes, coefficients: Sequence[float]) -> DoubleDouble:
@@ -214,31 +219,34 @@ def _evaluate(variable: Lanes, coefficients: Sequence[float]) -> DoubleDouble:
     return DoubleDouble(value, variable.times_plus(slope, constant - value))
 
 
-def _times_tail(reduced: Reduced, reciprocal: Lanes, polynomial: DoubleDouble) -> Lanes:
-    """Return polynomial·reciprocal times the exponential of the reduced argument, its power of two left out."""
-    product = polynomial.high * reciprocal
-    rest = polynomial.low.times_plus(reciprocal, polynomial.high.times_plus(reciprocal, -product))
-    return times_exponential(product, rest, reduced)
+def _times_tail(parts: Gaussian, reciprocal: _Reciprocal, polynomial: DoubleDouble, tail: _Tail) -> Lanes:
+    """Return the product of polynomial, reciprocal and Gaussian, the latter's power of two left out.
 
-
-def _tail_times_exponential(x: Lanes, tail: _Tail, exponent_factor: float) -> Lanes:
-    """Return the tail function of |x| times exp(-exponent_factor·x²).
-
-    What the rounding of r costs the tail function goes into the exponent, to first order.
+    What the rounding of r costs the tail function goes into the product, to first order.
     """
-    magnitude = abs(x)
-    reciprocal, too_small = _reciprocal_of_sum(magnitude, tail.center)
-    square, square_tail = two_product(magnitude * -exponent_factor, magnitude)
-    reduced = reduce(square, too_small.times_plus(horner(reciprocal, tail.steepness), square_tail))
-    near = _evaluate(reciprocal.times_plus(-_TAIL_SCALE, 1.0), tail.near)
-    usual = scale_normal(_times_tail(reduced, reciprocal, near), reduced.pattern)
+    product = polynomial.high * reciprocal.value
+    rest = polynomial.low.times_plus(reciprocal.value, polynomial.high.times_plus(reciprocal.value, -product))
+    lost = reciprocal.too_small * horner(reciprocal.value, tail.steepness)
+    return parts.times(product, product.times_plus(lost, rest))
+
+
+def _tail_times_gaussian(parts: Gaussian, tail: _Tail) -> Lanes:
+    """Return the tail function of |x| times the Gaussian."""
+    magnitude = parts.magnitude
+    reciprocal = _reciprocal_of_sum(magnitude, tail.center)
+    near = _evaluate(reciprocal.value.times_plus(-_TAIL_SCALE, 1.0), tail.near)
+    usual = parts.scaled_normal(_times_tail(parts, reciprocal, near, tail))
 
     def far_out() -> Lanes:
-        far = _evaluate(reciprocal.times_plus(-_TAIL_SCALE, tail.far_shift), tail.far)
-        graded = scale_down(_times_tail(reduced, reciprocal, far), reduced)
-        return choose(magnitude.greater(tail.zero_from), 0.0, graded)
+        far = _evaluate(reciprocal.value.times_plus(-_TAIL_SCALE, tail.far_shift), tail.far)
+        return parts.scaled_far_out(_times_tail(parts, reciprocal, far, tail))
 
     return rare(~magnitude.less(tail.far_from), usual, far_out)
+
+
+def _erfc_of(x: Lanes, parts: Gaussian) -> Lanes:
+    upper = _tail_times_gaussian(parts, _ERFC_TAIL)
+    return choose(x.less(0.0), 2.0 - upper, upper)
 
 
 def _erfc(x: Lanes) -> Lanes:
@@ -246,8 +254,21 @@ def _erfc(x: Lanes) -> Lanes:
 
     Within 2 ulp. Source: Cody 1969, Shepherd and Laframboise 1981 (see the module).
     """
-    upper = _tail_times_exponential(x, _ERFC_TAIL, 1.0)
-    return choose(x.less(0.0), 2.0 - upper, upper)
+    return _erfc_of(x, gaussian(x, UNIT))
+
+
+def _erfc_and_exp_minus_square(x: Lanes) -> tuple[Lanes, Lanes]:
+    """Write erfc(x) and exp(-x²), with the bits of each alone.
+
+    Both within 2 ulp. Source: Cody 1969, Shepherd and Laframboise 1981 (see the module).
+    """
+    parts = gaussian(x, UNIT)
+    return _erfc_of(x, parts), exp_minus_square_of(parts)
+
+
+def _normal_cdf_of(x: Lanes, parts: Gaussian) -> Lanes:
+    lower = _tail_times_gaussian(parts, _NORMAL_TAIL)
+    return choose(x.greater(0.0), 1.0 - lower, lower)
 
 
 def _normal_cdf(x: Lanes) -> Lanes:
@@ -256,8 +277,7 @@ def _normal_cdf(x: Lanes) -> Lanes:
     That is erfc(-x/√2)/2, the Gaussian of x itself and the slowly varying factor fitted in x: x/√2 is never rounded.
     Within 2 ulp. Source: Cody 1969, Shepherd and Laframboise 1981 (see the module).
     """
-    lower = _tail_times_exponential(x, _NORMAL_TAIL, 0.5)
-    return choose(x.greater(0.0), 1.0 - lower, lower)
+    return _normal_cdf_of(x, gaussian(x, NORMAL))
 
 
 def _normal_cdf_and_normal_pdf(x: Lanes) -> tuple[Lanes, Lanes]:
@@ -265,7 +285,22 @@ def _normal_cdf_and_normal_pdf(x: Lanes) -> tuple[Lanes, Lanes]:
 
     Both within 2 ulp. Source: Cody 1969, Shepherd and Laframboise 1981 (see the module).
     """
-    return _normal_cdf(x), gaussians.normal_pdf(x)
+    parts = gaussian(x, NORMAL)
+    return _normal_cdf_of(x, parts), normal_pdf_of(parts)
+
+
+def _erf_of(x: Lanes, parts: Gaussian) -> Lanes:
+    magnitude = parts.magnitude
+    near = x.times_plus(_polynomial(magnitude * magnitude, _ERF_NEAR), x)
+    reciprocal = _reciprocal_of_sum(magnitude, _ERF_FAR_CENTER)
+    factor = _polynomial(reciprocal.value.times_plus(-_ERF_FAR_SCALE, 1.0), _ERF_FAR) * reciprocal.value
+    lost = reciprocal.too_small * _ERF_FAR_STEEPNESS
+    exponential = parts.high + parts.high.times_plus(lost, parts.low)
+    far = (-exponential).times_plus(factor * power_of_two(parts.reduced.pattern), 1.0)
+    usual = choose(magnitude.less(_ERF_IS_NEAR), near, far)
+    # Where the exponential's power of two is no normal number erf is long 1.
+    beyond = ~magnitude.less(parts.bell.far_from)
+    return rare(beyond, usual, lambda: choose(x.is_nan(), x, 1.0)).with_sign_of(x)
 
 
 def _erf(x: Lanes) -> Lanes:
@@ -273,20 +308,24 @@ def _erf(x: Lanes) -> Lanes:
 
     Within 1 ulp. Source: Cody 1969, Shepherd and Laframboise 1981 (see the module).
     """
-    magnitude = magnitude_up_to(x, _ERF_IS_ONE)
-    square, square_tail = two_product(-magnitude, magnitude)
-    near = x.times_plus(_polynomial(magnitude * magnitude, _ERF_NEAR), x)
-    reciprocal, too_small = _reciprocal_of_sum(magnitude, _ERF_FAR_CENTER)
-    reduced = reduce(square, too_small.times_plus(_ERF_FAR_STEEPNESS, square_tail))
-    factor = _polynomial(reciprocal.times_plus(-_ERF_FAR_SCALE, 1.0), _ERF_FAR) * reciprocal
-    far = (-reduced.exponential()).times_plus(factor * power_of_two(reduced.pattern), 1.0)
-    return choose(magnitude.less(_ERF_IS_NEAR), near, far.with_sign_of(x))
+    return _erf_of(x, gaussian(x, UNIT))
+
+
+def _erf_and_exp_minus_square(x: Lanes) -> tuple[Lanes, Lanes]:
+    """Write erf(x) and exp(-x²), with the bits of each alone.
+
+    Both within 1 ulp. Source: Cody 1969, Shepherd and Laframboise 1981 (see the module).
+    """
+    parts = gaussian(x, UNIT)
+    return _erf_of(x, parts), exp_minus_square_of(parts)
 
 
 FUNCTIONS: tuple[VectorFunction, ...] = (
     VectorFunction("erf", 1, _erf, bound=1.0),
     VectorFunction("erfc", 1, _erfc, bound=2.0),
     VectorFunction("normal_cdf", 1, _normal_cdf, bound=2.0),
+    VectorFunction("erf_and_exp_minus_square", 1, _erf_and_exp_minus_square, bound=1.0, results=2),
+    VectorFunction("erfc_and_exp_minus_square", 1, _erfc_and_exp_minus_square, bound=2.0, results=2),
     VectorFunction("normal_cdf_and_normal_pdf", 1, _normal_cdf_and_normal_pdf, bound=2.0, results=2),
     *gaussians.FUNCTIONS,
 )

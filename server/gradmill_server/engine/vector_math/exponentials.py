@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gradmill_server.engine.lanes import Bits, Lanes, Mask, choose, rare
 from gradmill_server.engine.vector_math.definition import VectorFunction
+from gradmill_server.engine.vector_math.double_double import DoubleDouble, fast_two_sum
 from gradmill_server.engine.vector_math.exponents import nearest_whole, power_of_two, scale, scale_normal
 from gradmill_server.engine.vector_math.polynomials import horner
 
@@ -99,12 +100,16 @@ class Reduced(NamedTuple):
         by_square = self.odd.times_plus(self.rounded, self.even * self.square)
         return by_square.times_plus(self.square, self.tail)
 
+    def exponential_in_parts(self) -> DoubleDouble:
+        """Return exp(r), between 0.7 and 1.42, as 1 + head rounded and all that is left."""
+        # |head| < 1, so that what the sum loses is told exactly.
+        total, lost = fast_two_sum(1.0, self.head)
+        return DoubleDouble(total, lost + self.above_head())
+
     def exponential(self) -> Lanes:
         """Return exp(r), between 0.7 and 1.42."""
-        # |head| < 1, so that what the sum loses is told exactly.
-        total = self.head + 1.0
-        lost = (1.0 - total) + self.head
-        return total + (lost + self.above_head())
+        total, rest = self.exponential_in_parts()
+        return total + rest
 
 
 def reduce(head: Lanes, tail: Lanes | None = None) -> Reduced:

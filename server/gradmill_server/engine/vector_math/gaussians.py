@@ -7,19 +7,14 @@ and a tail (Dekker's product, by a fused multiplication: J.-M. Muller et al., "H
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
-from gradmill_server.engine.lanes import Lanes, choose
+from gradmill_server.engine.lanes import Lanes, choose, rare
 from gradmill_server.engine.vector_math.definition import VectorFunction
-from gradmill_server.engine.vector_math.double_double import fast_two_sum, two_product
+from gradmill_server.engine.vector_math.double_double import two_product
 from gradmill_server.engine.vector_math.exponentials import Reduced, reduce
-from gradmill_server.engine.vector_math.exponents import power_of_two
-
-BEYOND_EXP_MINUS_SQUARE: Final = 28.0
-"""From here on exp(-x²) is zero; its square is within what the exponential's reduction takes."""
-
-BEYOND_NORMAL_PDF: Final = 39.5
-"""From here on exp(-x²/2) is zero; half its square is within what the exponential's reduction takes."""
+from gradmill_server.engine.vector_math.exponents import power_of_two, scale_normal
 
 _ONE_BY_ROOT_TWO_PI: Final = 0.3989422804014327
 _ONE_BY_ROOT_TWO_PI_TAIL: Final = -2.49232720227773e-17
@@ -30,37 +25,80 @@ _ONE_BY_ROOT_TWO_PI_TAIL: Final = -2.49232720227773e-17
 _HELD_UP: Final = 200
 
 
-def magnitude_up_to(x: Lanes, bound: float) -> Lanes:
-    """Return |x|, or the bound where that is less; NaN stays NaN."""
-    magnitude = abs(x)
-    return choose(magnitude.greater(bound), bound, magnitude)
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """A Gaussian exp(-s·x²), and where it is small.
 
-
-def reduced_minus_square(x: Lanes) -> Reduced:
-    """Return -x² reduced for the exponential, for |x| up to `BEYOND_EXP_MINUS_SQUARE`."""
-    square, tail = two_product(-x, x)
-    return reduce(square, tail)
-
-
-def reduced_minus_half_square(x: Lanes) -> Reduced:
-    """Return -x²/2 reduced for the exponential, for |x| up to `BEYOND_NORMAL_PDF`."""
-    square, tail = two_product(x * -0.5, x)
-    return reduce(square, tail)
-
-
-def scale_down(x: Lanes, reduced: Reduced) -> Lanes:
-    """Return x, around 1 in size, times the reduced argument's power of two; only a subnormal result is rounded."""
-    return x * power_of_two(reduced.pattern + _HELD_UP) * 2.0**-_HELD_UP
-
-
-def times_exponential(factor: Lanes | float, factor_tail: Lanes | float, reduced: Reduced) -> Lanes:
-    """Return factor + factor_tail times the exponential of the reduced argument, its power of two left out.
-
-    Only the last of its roundings is of the product's own size.
+    Attributes:
+        exponent_factor: s, a power of two.
+        far_from: up to this |x| the Gaussian is normal, and so is a quarter of it.
+        zero_from: from here on it is zero; s·x² is within what the exponential's reduction takes up to here.
     """
-    total, lost = fast_two_sum(1.0, reduced.head)
-    rest = (lost + reduced.above_head()) * factor + total * factor_tail
-    return total.times_plus(factor, rest)
+
+    exponent_factor: float
+    far_from: float
+    zero_from: float
+
+
+UNIT: Final = Bell(exponent_factor=1.0, far_from=26.0, zero_from=28.0)
+"""exp(-x²)."""
+
+NORMAL: Final = Bell(exponent_factor=0.5, far_from=37.0, zero_from=39.5)
+"""exp(-x²/2)."""
+
+
+class Gaussian(NamedTuple):
+    """The value of a bell as (high + low)·2**n; beyond the bell's `zero_from` and for NaN all but |x| is arbitrary.
+
+    Attributes:
+        bell: which function of x it is.
+        magnitude: |x|.
+        reduced: the exponent, reduced for the exponential; it tells n.
+        high: between 0.6 and 1.4.
+        low: below 0.1 in magnitude.
+    """
+
+    bell: Bell
+    magnitude: Lanes
+    reduced: Reduced
+    high: Lanes
+    low: Lanes
+
+    def times(self, factor: Lanes | float, factor_tail: Lanes | float) -> Lanes:
+        """Return factor + factor_tail times high + low; only the last of the roundings is of the product's own size."""
+        return self.high.times_plus(factor, self.low.times_plus(factor, self.high * factor_tail))
+
+    def scaled(self, product: Lanes) -> Lanes:
+        """Return a product of high + low and a factor from 1/4 to 1, times 2**n, for any x."""
+        is_far = ~self.magnitude.less(self.bell.far_from)
+        return rare(is_far, self.scaled_normal(product), lambda: self.scaled_far_out(product))
+
+    def scaled_normal(self, product: Lanes) -> Lanes:
+        """Return a product of high + low times 2**n, where that is normal."""
+        return scale_normal(product, self.reduced.pattern)
+
+    def scaled_far_out(self, product: Lanes) -> Lanes:
+        """Return a product of high + low times 2**n, for any x; only a subnormal result is rounded."""
+        graded = product * power_of_two(self.reduced.pattern + _HELD_UP) * 2.0**-_HELD_UP
+        return choose(self.magnitude.greater(self.bell.zero_from), 0.0, graded)
+
+
+def gaussian(x: Lanes, bell: Bell) -> Gaussian:
+    """Return a bell's value in parts."""
+    magnitude = abs(x)
+    square, tail = two_product(magnitude * -bell.exponent_factor, magnitude)
+    reduced = reduce(square, tail)
+    return Gaussian(bell, magnitude, reduced, *reduced.exponential_in_parts())
+
+
+def exp_minus_square_of(parts: Gaussian) -> Lanes:
+    """Return exp(-x²)."""
+    return parts.scaled(parts.high + parts.low)
+
+
+def normal_pdf_of(parts: Gaussian) -> Lanes:
+    """Return exp(-x²/2)/√(2π), the constant as a sum of two float64."""
+    return parts.scaled(parts.times(_ONE_BY_ROOT_TWO_PI, _ONE_BY_ROOT_TWO_PI_TAIL))
 
 
 def _exp_minus_square(x: Lanes) -> Lanes:
@@ -68,21 +106,19 @@ def _exp_minus_square(x: Lanes) -> Lanes:
 
     Within 1 ulp. Source: Muller et al. 2018 (see the module).
     """
-    reduced = reduced_minus_square(magnitude_up_to(x, BEYOND_EXP_MINUS_SQUARE))
-    return scale_down(reduced.exponential(), reduced)
+    return exp_minus_square_of(gaussian(x, UNIT))
 
 
-def normal_pdf(x: Lanes) -> Lanes:
-    """Write exp(-x²/2)/√(2π), the constant as a sum of two float64.
+def _normal_pdf(x: Lanes) -> Lanes:
+    """Write exp(-x²/2)/√(2π).
 
     Within 1 ulp. Source: Muller et al. 2018 (see the module).
     """
-    reduced = reduced_minus_half_square(magnitude_up_to(x, BEYOND_NORMAL_PDF))
-    return scale_down(times_exponential(_ONE_BY_ROOT_TWO_PI, _ONE_BY_ROOT_TWO_PI_TAIL, reduced), reduced)
+    return normal_pdf_of(gaussian(x, NORMAL))
 
 
 FUNCTIONS: tuple[VectorFunction, ...] = (
     VectorFunction("exp_minus_square", 1, _exp_minus_square, bound=1.0),
-    VectorFunction("normal_pdf", 1, normal_pdf, bound=1.0),
+    VectorFunction("normal_pdf", 1, _normal_pdf, bound=1.0),
 )
 """exp_minus_square, normal_pdf."""

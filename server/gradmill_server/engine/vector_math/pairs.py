@@ -12,6 +12,8 @@ from types import MappingProxyType
 PAIRS: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("sin", "cos"): "sincos",
+        ("erf", "exp_minus_square"): "erf_and_exp_minus_square",
+        ("erfc", "exp_minus_square"): "erfc_and_exp_minus_square",
         ("normal_cdf", "normal_pdf"): "normal_cdf_and_normal_pdf",
     }
 )
