@@ -15,8 +15,8 @@ from gradmill_server.engine.vector_math.definition import VectorFunction
 from gradmill_server.engine.vector_math.exponentials import Reduced, reduce, scaled_at_the_ends, unusual
 from gradmill_server.engine.vector_math.exponents import power_of_two, reciprocal_power_of_two
 
-_FLAT = 20.0
-"""From here on the hyperbolic tangent rounds to 1."""
+_FAR = 300.0
+"""From here on the hyperbolic tangent is 1 and the secant is 2 exp(-|x|) in float64; 4**-n is still a normal number."""
 
 
 class _Sum(NamedTuple):
@@ -80,36 +80,66 @@ def _cosh(x: Lanes) -> Lanes:
     return rare(unusual(x), usual, lambda: scaled_at_the_ends(reduced, magnitude, doublings=-1.0))
 
 
+class _Scaled(NamedTuple):
+    """A magnitude up to `_FAR`, the hyperbolic cosine divided by 2**(n-1), and its reciprocal."""
+
+    reduced: Reduced
+    falling: Lanes
+    cosh: _Sum
+    reciprocal: Lanes
+
+
+def _scaled_cosh(x: Lanes) -> _Scaled:
+    magnitude = abs(x)
+    # A NaN passes the comparison's else.
+    reduced = reduce(choose(magnitude.greater(_FAR), _FAR, magnitude))
+    falling = reciprocal_power_of_two(reduced.pattern + reduced.pattern)
+    cosh = _combination(reduced, constant(x.emitter, 1.0), falling)
+    return _Scaled(reduced, falling, cosh, 1.0 / cosh.head)
+
+
+def _sech_of(x: Lanes, scaled: _Scaled) -> Lanes:
+    """Return 1/cosh(x), put right by one Newton step; far out 2 exp(-|x|)."""
+    cosh, reciprocal = scaled.cosh, scaled.reciprocal
+    remainder = (-reciprocal).times_plus(cosh.tail, (-reciprocal).times_plus(cosh.head, 1.0))
+    usual = remainder.times_plus(reciprocal, reciprocal) * reciprocal_power_of_two(scaled.reduced.pattern - 1)
+    far = -abs(x)
+    return rare(unusual(x, _FAR), usual, lambda: scaled_at_the_ends(reduce(far), far, doublings=1.0))
+
+
+def _tanh_of(x: Lanes, scaled: _Scaled) -> Lanes:
+    """Return sinh(x)/cosh(x), both divided by 2**(n-1), with the quotient's error put right by its remainder."""
+    cosh, reciprocal = scaled.cosh, scaled.reciprocal
+    sinh = _combination(scaled.reduced, constant(x.emitter, 1.0), -scaled.falling)
+    quotient = sinh.head * reciprocal
+    remainder = (-quotient).times_plus(cosh.head, sinh.head)
+    remainder = remainder + (-quotient).times_plus(cosh.tail, sinh.tail)
+    return remainder.times_plus(reciprocal, quotient).with_sign_of(x)
+
+
 def _sech(x: Lanes) -> Lanes:
-    """Write 1/cosh(x), put right by one Newton step; far out, where cosh would overflow, 2 exp(-|x|).
+    """Write 1/cosh(x).
 
     Within 1 ulp. Source: Muller, Elementary Functions (see the module).
     """
-    magnitude = abs(x)
-    cosh = _cosh_sum(reduce(magnitude))
-    reciprocal = 1.0 / cosh.head
-    remainder = (-reciprocal).times_plus(cosh.tail, (-reciprocal).times_plus(cosh.head, 1.0))
-    usual = remainder.times_plus(reciprocal, reciprocal)
-    return rare(unusual(x), usual, lambda: scaled_at_the_ends(reduce(-magnitude), -magnitude, doublings=1.0))
+    return _sech_of(x, _scaled_cosh(x))
 
 
 def _tanh(x: Lanes) -> Lanes:
-    """Write sinh(x)/cosh(x), both divided by 2**(n-1), with the quotient's error put right by its remainder.
+    """Write tanh(x).
 
     Within 1 ulp. Source: Muller, Elementary Functions (see the module); Dekker 1971 (the quotient).
     """
-    magnitude = abs(x)
-    # A NaN passes the comparison's else.
-    reduced = reduce(choose(magnitude.greater(_FLAT), _FLAT, magnitude))
-    falling = reciprocal_power_of_two(reduced.pattern + reduced.pattern)
-    one = constant(x.emitter, 1.0)
-    above = _combination(reduced, one, -falling)
-    below = _combination(reduced, one, falling)
-    reciprocal = 1.0 / below.head
-    quotient = above.head * reciprocal
-    remainder = (-quotient).times_plus(below.head, above.head)
-    remainder = remainder + (-quotient).times_plus(below.tail, above.tail)
-    return remainder.times_plus(reciprocal, quotient).with_sign_of(x)
+    return _tanh_of(x, _scaled_cosh(x))
+
+
+def _tanh_and_sech(x: Lanes) -> tuple[Lanes, Lanes]:
+    """Write tanh(x) and sech(x), which share cosh(x) and its reciprocal.
+
+    Within 1 ulp. Source: Muller, Elementary Functions (see the module); Dekker 1971 (the quotient).
+    """
+    scaled = _scaled_cosh(x)
+    return _tanh_of(x, scaled), _sech_of(x, scaled)
 
 
 FUNCTIONS: tuple[VectorFunction, ...] = (
@@ -117,5 +147,6 @@ FUNCTIONS: tuple[VectorFunction, ...] = (
     VectorFunction("cosh", 1, _cosh, bound=1.0),
     VectorFunction("tanh", 1, _tanh, bound=1.0),
     VectorFunction("sech", 1, _sech, bound=1.0),
+    VectorFunction("tanh_and_sech", 1, _tanh_and_sech, results=2, bound=1.0),
 )
-"""sinh, cosh, tanh, sech."""
+"""sinh, cosh, tanh, sech, and the last two at once."""

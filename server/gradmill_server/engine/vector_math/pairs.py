@@ -15,6 +15,7 @@ PAIRS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("erf", "exp_minus_square"): "erf_and_exp_minus_square",
         ("erfc", "exp_minus_square"): "erfc_and_exp_minus_square",
         ("normal_cdf", "normal_pdf"): "normal_cdf_and_normal_pdf",
+        ("tanh", "sech"): "tanh_and_sech",
     }
 )
 """By the two operations, in the order of the results: the vector function that computes both."""
