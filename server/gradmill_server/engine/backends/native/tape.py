@@ -150,19 +150,22 @@ class TapeExecutable:
         """Evaluate points by input, as `Executable` says."""
         linked = self._allowed(limits)
         held = [_contiguous(values, _FLOAT64) for values in columns]
-        places = array("q")
         if len(held) != self._inputs:
             raise _misshapen((len(held),), (self._inputs,))
+        whole, shared = (rows,), (1,)
+        fields: list[int] = []
         for values in held:
-            if values.shape not in {(rows,), (1,)}:
-                raise _misshapen(values.shape, (rows,))
-            places.extend((LOCATE(values), _BYTES_PER_LANE if len(values) > 1 else 0))
-        arrays = [_empty((count, rows)) for count in self._columns]
+            shape = values.shape
+            if shape not in (whole, shared):
+                raise _misshapen(shape, whole)
+            fields += (LOCATE(values), 0 if shape == shared else _BYTES_PER_LANE)
+        places = array("q", fields)
+        arrays = [_empty(rows) if count == 1 else _empty((count, rows)) for count in self._columns]
         flags = _zeros(rows, _UINT8)
         shapes = chain(*((rows * _BYTES_PER_LANE, flag) for flag in self._flags))
         given = (0, 0, address_of(places), LOCATE(flags), len(held))
         self._run(linked, Layout.COLUMNS, rows, given, (*map(LOCATE, arrays), *shapes), checkpoint)
-        return [list(values) for values in arrays], flags
+        return [[values] if values.ndim == 1 else list(values) for values in arrays], flags
 
     def _run(
         self,
