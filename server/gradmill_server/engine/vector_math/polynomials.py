@@ -30,3 +30,14 @@ def even_and_odd(x: Lanes, coefficients: Sequence[float]) -> Lanes:
     """
     squared = x * x
     return horner(squared, coefficients[1::2]).times_plus(x, horner(squared, coefficients[0::2]))
+
+
+def in_four(x: Lanes, coefficients: Sequence[float]) -> Lanes:
+    """Return the same polynomial, every fourth power by a Horner's rule of its own.
+
+    For very long ones: two multiplications more, a quarter as long to wait.
+    """
+    squared = x * x
+    fourth = squared * squared
+    parts = [horner(fourth, coefficients[place::4]) for place in range(4)]
+    return parts[3].times_plus(x, parts[2]).times_plus(squared, parts[1].times_plus(x, parts[0]))
