@@ -47,9 +47,9 @@ SETTLED: dict[str, tuple[float, ...]] = {
     "sigmoid": (1e5,),
     "sinh": (1e5,),
     "cosh": (1e5,),
-    "tanh": (20.0, 30.0, 1e300),
+    "tanh": (20.0, 30.0, 299.0, 301.0, 1e300),
     "sech": (1e5,),
-    "erf": (6.0, 50.0, 1e22),
+    "erf": (6.0, 7.0, 12.0, 25.9, 26.1, 28.1, 50.0, 1e22),
     "erfc": (50.0, 1e22),
     "normal_cdf": (50.0, 1e22),
     "exp_minus_square": (50.0, 1e22),
@@ -135,7 +135,8 @@ def test_nan_goes_in_and_out(name: str) -> None:
     mixed = np.array([np.nan, beside[0], -np.nan, beside[1]])
     for result, alone in zip(results_of(name, mixed), results_of(name, beside), strict=True):
         assert bits_of(result[[1, 3]]) == bits_of(alone)
-    assert np.isnan(results_of(name, mixed)[0][[0, 2]]).all()
+        # The quadrant that the reduction of an angle tells is a pattern of bits.
+        assert np.isnan(result[[0, 2]]).all() or name == "reduction_of_huge"
 
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name in TABLE])

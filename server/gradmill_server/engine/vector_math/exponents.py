@@ -56,6 +56,11 @@ def scale_normal(x: Lanes, exponent: Bits) -> Lanes:
     return (x.as_bits() + (exponent << _FRACTION_BITS)).as_lanes()
 
 
+def divide_normal(x: Lanes, exponent: Bits) -> Lanes:
+    """Return x / 2**exponent, where both x and the result are normal numbers; low 12 bits of the exponent are read."""
+    return (x.as_bits() - (exponent << _FRACTION_BITS)).as_lanes()
+
+
 def scale(x: Lanes, exponent: Lanes) -> Lanes:
     """Return x * 2**exponent, rounded once, also where it overflows or is subnormal.
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gradmill_server.engine.lanes import Lanes, choose, constant, rare
+from gradmill_server.engine.lanes import Lanes, call, choose, constant, rare
 from gradmill_server.engine.vector_math.definition import VectorFunction
 from gradmill_server.engine.vector_math.exponentials import Reduced, reduce, scaled_at_the_ends, unusual
-from gradmill_server.engine.vector_math.exponents import power_of_two, reciprocal_power_of_two
+from gradmill_server.engine.vector_math.exponents import divide_normal, power_of_two, reciprocal_power_of_two
 
 _FAR = 300.0
-"""From here on the hyperbolic tangent is 1 and the secant is 2 exp(-|x|) in float64; 4**-n is still a normal number."""
+"""Where the parts of the hyperbolic tangent are cut off: from 20 on it rounds to 1, up to here 2**(-2n) is normal."""
 
 
 class _Sum(NamedTuple):
@@ -52,6 +52,21 @@ def _halved_powers(reduced: Reduced) -> tuple[Lanes, Lanes]:
     return power_of_two(reduced.pattern - 1), reciprocal_power_of_two(reduced.pattern + 1)
 
 
+def _sinh_of(reduced: Reduced) -> Lanes:
+    growing, falling = _halved_powers(reduced)
+    return _combination(reduced, growing, -falling).head
+
+
+def _cosh_of(reduced: Reduced) -> Lanes:
+    growing, falling = _halved_powers(reduced)
+    return _combination(reduced, growing, falling).head
+
+
+def _far_out(reduced: Reduced, magnitude: Lanes) -> Lanes:
+    """Return half the exponential of a magnitude."""
+    return scaled_at_the_ends(reduced, magnitude, doublings=-1.0)
+
+
 def _sinh(x: Lanes) -> Lanes:
     """Write sinh(x), odd by construction.
 
@@ -59,14 +74,7 @@ def _sinh(x: Lanes) -> Lanes:
     """
     magnitude = abs(x)
     reduced = reduce(magnitude)
-    growing, falling = _halved_powers(reduced)
-    usual = _combination(reduced, growing, -falling).head
-    return rare(unusual(x), usual, lambda: scaled_at_the_ends(reduced, magnitude, doublings=-1.0)).with_sign_of(x)
-
-
-def _cosh_sum(reduced: Reduced) -> _Sum:
-    growing, falling = _halved_powers(reduced)
-    return _combination(reduced, growing, falling)
+    return rare(unusual(x), _sinh_of(reduced), lambda: _far_out(reduced, magnitude)).with_sign_of(x)
 
 
 def _cosh(x: Lanes) -> Lanes:
@@ -76,70 +84,90 @@ def _cosh(x: Lanes) -> Lanes:
     """
     magnitude = abs(x)
     reduced = reduce(magnitude)
-    usual = _cosh_sum(reduced).head
-    return rare(unusual(x), usual, lambda: scaled_at_the_ends(reduced, magnitude, doublings=-1.0))
+    return rare(unusual(x), _cosh_of(reduced), lambda: _far_out(reduced, magnitude))
+
+
+def _sinh_and_cosh(x: Lanes) -> tuple[Lanes, Lanes]:
+    """Write sinh(x) and cosh(x), with the bits of each alone.
+
+    Both within 1 ulp. Source: Muller, Elementary Functions (see the module).
+    """
+    magnitude = abs(x)
+    reduced = reduce(magnitude)
+    sinh, cosh = _sinh_of(reduced), _cosh_of(reduced)
+    beyond = unusual(x)
+    cosh = rare(beyond, cosh, lambda: _far_out(reduced, magnitude))
+    # Far out, and for NaN, both are the same but for the sign.
+    return choose(beyond, cosh, sinh).with_sign_of(x), cosh
+
+
+def _reciprocal_of(cosh: _Sum, reciprocal: Lanes) -> Lanes:
+    """Return 1/cosh, given that of its head, put right by one Newton step."""
+    remainder = (-reciprocal).times_plus(cosh.tail, (-reciprocal).times_plus(cosh.head, 1.0))
+    return remainder.times_plus(reciprocal, reciprocal)
+
+
+def _sech(x: Lanes) -> Lanes:
+    """Write 1/cosh(x), put right by one Newton step; far out, where cosh would overflow, 2 exp(-|x|).
+
+    Within 1 ulp. Source: Muller, Elementary Functions (see the module).
+    """
+    magnitude = abs(x)
+    reduced = reduce(magnitude)
+    cosh = _combination(reduced, *_halved_powers(reduced))
+    usual = _reciprocal_of(cosh, 1.0 / cosh.head)
+    return rare(unusual(x), usual, lambda: scaled_at_the_ends(reduce(-magnitude), -magnitude, doublings=1.0))
 
 
 class _Scaled(NamedTuple):
-    """A magnitude up to `_FAR`, the hyperbolic cosine divided by 2**(n-1), and its reciprocal."""
+    """The parts of tanh(x): sinh(|x|) and cosh(x), both divided by 2**(n-1).
+
+    Attributes:
+        reduced: |x|, but at most `_FAR`, reduced; it tells n.
+        sinh: up to 3.
+        cosh: from 1 to 3.
+        reciprocal: that of the latter's head.
+    """
 
     reduced: Reduced
-    falling: Lanes
+    sinh: _Sum
     cosh: _Sum
     reciprocal: Lanes
 
+    def tanh(self) -> Lanes:
+        """Return the quotient, its error put right by its remainder."""
+        quotient = self.sinh.head * self.reciprocal
+        remainder = (-quotient).times_plus(self.cosh.head, self.sinh.head)
+        remainder = remainder + (-quotient).times_plus(self.cosh.tail, self.sinh.tail)
+        return remainder.times_plus(self.reciprocal, quotient)
 
-def _scaled_cosh(x: Lanes) -> _Scaled:
+
+def _scaled_sinh_and_cosh(x: Lanes) -> _Scaled:
     magnitude = abs(x)
     # A NaN passes the comparison's else.
     reduced = reduce(choose(magnitude.greater(_FAR), _FAR, magnitude))
     falling = reciprocal_power_of_two(reduced.pattern + reduced.pattern)
-    cosh = _combination(reduced, constant(x.emitter, 1.0), falling)
-    return _Scaled(reduced, falling, cosh, 1.0 / cosh.head)
-
-
-def _sech_of(x: Lanes, scaled: _Scaled) -> Lanes:
-    """Return 1/cosh(x), put right by one Newton step; far out 2 exp(-|x|)."""
-    cosh, reciprocal = scaled.cosh, scaled.reciprocal
-    remainder = (-reciprocal).times_plus(cosh.tail, (-reciprocal).times_plus(cosh.head, 1.0))
-    usual = remainder.times_plus(reciprocal, reciprocal) * reciprocal_power_of_two(scaled.reduced.pattern - 1)
-    far = -abs(x)
-    return rare(unusual(x, _FAR), usual, lambda: scaled_at_the_ends(reduce(far), far, doublings=1.0))
-
-
-def _tanh_of(x: Lanes, scaled: _Scaled) -> Lanes:
-    """Return sinh(x)/cosh(x), both divided by 2**(n-1), with the quotient's error put right by its remainder."""
-    cosh, reciprocal = scaled.cosh, scaled.reciprocal
-    sinh = _combination(scaled.reduced, constant(x.emitter, 1.0), -scaled.falling)
-    quotient = sinh.head * reciprocal
-    remainder = (-quotient).times_plus(cosh.head, sinh.head)
-    remainder = remainder + (-quotient).times_plus(cosh.tail, sinh.tail)
-    return remainder.times_plus(reciprocal, quotient).with_sign_of(x)
-
-
-def _sech(x: Lanes) -> Lanes:
-    """Write 1/cosh(x).
-
-    Within 1 ulp. Source: Muller, Elementary Functions (see the module).
-    """
-    return _sech_of(x, _scaled_cosh(x))
+    one = constant(x.emitter, 1.0)
+    sinh, cosh = _combination(reduced, one, -falling), _combination(reduced, one, falling)
+    return _Scaled(reduced, sinh, cosh, 1.0 / cosh.head)
 
 
 def _tanh(x: Lanes) -> Lanes:
-    """Write tanh(x).
+    """Write sinh(x)/cosh(x), both divided by 2**(n-1), with the quotient's error put right by its remainder.
 
     Within 1 ulp. Source: Muller, Elementary Functions (see the module); Dekker 1971 (the quotient).
     """
-    return _tanh_of(x, _scaled_cosh(x))
+    return _scaled_sinh_and_cosh(x).tanh().with_sign_of(x)
 
 
 def _tanh_and_sech(x: Lanes) -> tuple[Lanes, Lanes]:
-    """Write tanh(x) and sech(x), which share cosh(x) and its reciprocal.
+    """Write tanh(x) and sech(x), with the bits of each alone: a power of two taken out of cosh(x) changes no digit.
 
-    Within 1 ulp. Source: Muller, Elementary Functions (see the module); Dekker 1971 (the quotient).
+    Both within 1 ulp. Source: Muller, Elementary Functions (see the module); Dekker 1971 (the quotient).
     """
-    scaled = _scaled_cosh(x)
-    return _tanh_of(x, scaled), _sech_of(x, scaled)
+    parts = _scaled_sinh_and_cosh(x)
+    sech = divide_normal(_reciprocal_of(parts.cosh, parts.reciprocal), parts.reduced.pattern - 1)
+    return parts.tanh().with_sign_of(x), rare(unusual(x, _FAR), sech, lambda: call("sech", x))
 
 
 FUNCTIONS: tuple[VectorFunction, ...] = (
@@ -147,6 +175,7 @@ FUNCTIONS: tuple[VectorFunction, ...] = (
     VectorFunction("cosh", 1, _cosh, bound=1.0),
     VectorFunction("tanh", 1, _tanh, bound=1.0),
     VectorFunction("sech", 1, _sech, bound=1.0),
-    VectorFunction("tanh_and_sech", 1, _tanh_and_sech, results=2, bound=1.0),
+    VectorFunction("sinh_and_cosh", 1, _sinh_and_cosh, bound=1.0, results=2),
+    VectorFunction("tanh_and_sech", 1, _tanh_and_sech, bound=1.0, results=2),
 )
-"""sinh, cosh, tanh, sech, and the last two at once."""
+"""sinh, cosh, tanh, sech, and pairs of these."""

@@ -12,10 +12,11 @@ from types import MappingProxyType
 PAIRS: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("sin", "cos"): "sincos",
+        ("sinh", "cosh"): "sinh_and_cosh",
+        ("tanh", "sech"): "tanh_and_sech",
         ("erf", "exp_minus_square"): "erf_and_exp_minus_square",
         ("erfc", "exp_minus_square"): "erfc_and_exp_minus_square",
         ("normal_cdf", "normal_pdf"): "normal_cdf_and_normal_pdf",
-        ("tanh", "sech"): "tanh_and_sech",
     }
 )
 """By the two operations, in the order of the results: the vector function that computes both."""
