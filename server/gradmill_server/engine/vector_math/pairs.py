@@ -14,6 +14,7 @@ PAIRS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("sin", "cos"): "sincos",
         ("sinh", "cosh"): "sinh_and_cosh",
         ("tanh", "sech"): "tanh_and_sech",
+        ("softplus", "sigmoid"): "softplus_and_sigmoid",
         ("erf", "exp_minus_square"): "erf_and_exp_minus_square",
         ("erfc", "exp_minus_square"): "erfc_and_exp_minus_square",
         ("normal_cdf", "normal_pdf"): "normal_cdf_and_normal_pdf",
