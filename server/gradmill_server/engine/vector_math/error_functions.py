@@ -308,8 +308,8 @@ def _erf_of(x: Lanes, parts: Gaussian) -> Lanes:
     exponential = parts.high + parts.high.times_plus(lost, parts.low)
     far = (-exponential).times_plus(factor * power_of_two(parts.reduced.pattern), 1.0)
     usual = choose(magnitude.less(_ERF_IS_NEAR), near, far)
-    # Beyond 6 the factor is not fitted, but around 1, and the Gaussian too small to be felt beside 1. Where its power of
-    # two is no normal number it is cut off.
+    # Beyond 6 the factor is not fitted, but below 1, and the Gaussian too small to be felt. Where the latter's power of
+    # two is no normal number both are left out.
     beyond = ~magnitude.less(parts.bell.far_from)
     return rare(beyond, usual, lambda: choose(x.is_nan(), x, 1.0)).with_sign_of(x)
 
