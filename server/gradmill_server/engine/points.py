@@ -118,16 +118,20 @@ class PointBatch:
         """Return each input's values at points start..stop: [stop - start, *shape], or [1, *shape] when shared."""
         if self.matrix is None:
             return [array if array.shape[0] == 1 else array[start:stop] for array in self.arrays]
-        rows = stop - start
-        columns = np.ascontiguousarray(self.matrix[start:stop].T)
-        blocks: list[FloatArray] = []
-        offset = 0
-        for entry in self._inputs:
-            elements = size(entry.shape)
-            block = columns[offset : offset + elements]
-            offset += elements
-            blocks.append(block.T.reshape(rows, *entry.shape) if entry.shape else block[0])
-        return blocks
+        return taken_apart(self.matrix[start:stop], self._inputs)
+
+
+def taken_apart(matrix: FloatArray, inputs: Sequence[Input]) -> list[FloatArray]:
+    """Return each input's values [points, *shape] from a matrix of points [points, elements]."""
+    columns = np.ascontiguousarray(matrix.T)
+    blocks: list[FloatArray] = []
+    offset = 0
+    for entry in inputs:
+        elements = size(entry.shape)
+        block = columns[offset : offset + elements]
+        offset += elements
+        blocks.append(block.T.reshape(len(matrix), *entry.shape) if entry.shape else block[0])
+    return blocks
 
 
 def _violation(field: str, reason: str, description: str, **metadata: str) -> Violation:

@@ -141,8 +141,7 @@ class Program:
         Raises:
             LimitExceeded: for too many points, results or intermediate values; before anything is computed.
         """
-        if points.count > limits.maximum_points:
-            points.check_limit(limits)
+        points.check_limit(limits)
         result_bytes = self._point_bytes * points.count
         if result_bytes > limits.maximum_result_bytes:
             raise _too_large(

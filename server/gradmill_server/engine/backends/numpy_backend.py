@@ -14,6 +14,7 @@ from gradmill_server.engine import ops
 from gradmill_server.engine.backends.results import scratch_too_large
 from gradmill_server.engine.backends.slots import plan_slots
 from gradmill_server.engine.ir import size
+from gradmill_server.engine.points import taken_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ class NumpyExecutable:
     def __init__(self, graph: Graph, groups: Sequence[ResultGroup] = ()) -> None:
         """Assign every node a slot, and every operation its function; the groups are the graph's outputs in order."""
         self._groups = tuple(groups)
-        self._input_shapes = [entry.shape for entry in graph.inputs]
+        self._inputs = graph.inputs
         plan = plan_slots(graph)
         slot_of = plan.slot_of
         self.scratch_bytes_per_point = _BYTES_PER_ELEMENT * plan.scratch_elements
@@ -77,7 +78,7 @@ class NumpyExecutable:
         """Evaluate a matrix of points, as `Executable` says."""
         rows = len(matrix)
         grouped, flags = self._evaluate(
-            lambda start, stop: self._taken_apart(matrix[start:stop]), rows, limits, checkpoint
+            lambda start, stop: taken_apart(matrix[start:stop], self._inputs), rows, limits, checkpoint
         )
         return [
             _side_by_side(members, rows) if group.is_row else members[0]
@@ -109,17 +110,6 @@ class NumpyExecutable:
                 _mark(flags[start:stop], values, flag)
         rest = iter(results)
         return [[next(rest) for _ in group.shapes] for group in self._groups], flags
-
-    def _taken_apart(self, matrix: FloatArray) -> list[FloatArray]:
-        """Return each input's values [points, *shape] from some rows of a matrix of points."""
-        columns = np.ascontiguousarray(matrix.T)
-        blocks: list[FloatArray] = []
-        offset = 0
-        for shape in self._input_shapes:
-            block = columns[offset : offset + size(shape)]
-            offset += size(shape)
-            blocks.append(block.T.reshape(len(matrix), *shape) if shape else block[0])
-        return blocks
 
     def _block_points(self, limits: Limits) -> int:
         per_point = max(1, self.scratch_bytes_per_point)

@@ -54,6 +54,8 @@ Asking Python for each of four addresses costs a fifth of the shortest call (mea
 """
 
 BYTES_PER_FIELD: Final = 8
+BYTES_PER_LANE: Final = 8
+CACHE_LINE_BYTES: Final = 64
 
 FIELDS_PER_COLUMN: Final = 2
 FIELDS_PER_GROUP: Final = 3

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradmill_server.engine.backends.native.frame import offset_of
+from gradmill_server.engine.backends.native.frame import BYTES_PER_LANE, offset_of
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.llvm_text import LlvmFunctionText
 from gradmill_server.engine.lanes import Lanes
 
-BYTES_PER_LANE = 8
 _BYTES_PER_WORD = 4
 _POINTERS = ("record", "scratch", "table", "frame", "constants")
 
@@ -61,10 +60,6 @@ class HandlerText(LlvmFunctionText):
         """Return an address some bytes on."""
         return self.write(f"getelementptr i8, ptr {pointer}, i64 {count}")
 
-    def branch(self, condition: str, if_true: str, if_false: str) -> None:
-        """Go to one of two blocks of code."""
-        self.lines.append(f"  br i1 {condition}, label %{if_true}, label %{if_false}")
-
     def field(self, name: str, kind: str = "i64") -> str:
         """Read a field of the frame."""
         return self.write(f"load {kind}, ptr {self.offset('%frame', offset_of(name))}")
@@ -106,8 +101,7 @@ class HandlerText(LlvmFunctionText):
 
     def jump(self, record: str, accumulator: Sequence[Lanes] | None = None) -> HandlerText:
         """Jump to a record's handler, with this in the accumulator or what was there."""
-        kind = self.write(f"zext i32 {self.write(f'load i32, ptr {record}')} to i64")
-        handler = self.write(f"load ptr, ptr {self.write(f'getelementptr ptr, ptr %table, i64 {kind}')}")
+        handler = handler_of(self, record, "%table")
         passed = self._given if accumulator is None else [value.name for value in accumulator]
         pointers = [f"ptr {record}", *(f"ptr %{pointer}" for pointer in _POINTERS[1:])]
         arguments = [*pointers, *(f"{self.lanes_type} {value}" for value in passed)]
@@ -118,3 +112,9 @@ class HandlerText(LlvmFunctionText):
         """Close the function; return itself."""
         self.lines.append("}")
         return self
+
+
+def handler_of(text: LlvmFunctionText, record: str, table: str) -> str:
+    """Write the look-up of a record's handler; return its address."""
+    kind = text.write(f"zext i32 {text.write(f'load i32, ptr {record}')} to i64")
+    return text.write(f"load ptr, ptr {text.write(f'getelementptr ptr, ptr {table}, i64 {kind}')}")

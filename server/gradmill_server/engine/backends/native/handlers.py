@@ -23,7 +23,7 @@ from gradmill_server.engine.backends.native.frame import (
     Layout,
     offset_of,
 )
-from gradmill_server.engine.backends.native.handler_text import HandlerText
+from gradmill_server.engine.backends.native.handler_text import HandlerText, handler_of
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.llvm_text import LlvmFunctionText
 from gradmill_server.engine.backends.native.records import (
@@ -38,6 +38,7 @@ from gradmill_server.engine.backends.native.records import (
     STORE_ACCUMULATOR,
     Expression,
     Kind,
+    computes_once,
 )
 from gradmill_server.engine.backends.native.transfer import (
     load_handler,
@@ -114,7 +115,7 @@ def _evaluated(text: HandlerText, expression: Expression, leaves: Iterator[str |
         leaf = next(leaves)
         return leaf if isinstance(leaf, Lanes) else text.load(leaf, group)
     name, *parts = expression
-    if parts[1:] == ["r"] or (len(parts) > 1 and parts[0] == parts[1] and not isinstance(parts[0], str)):
+    if computes_once(parts):
         once = _evaluated(text, parts[0], leaves, group)
         operands = [once, once]
     else:
@@ -196,7 +197,7 @@ def _enter(text: LlvmFunctionText, lanes: int) -> LlvmFunctionText:
     text.lines.append(f"  store i64 %budget, ptr {places['budget']}")
     state = text.write(f"load i64, ptr {places['state']}")
     fresh = text.write(f"icmp eq i64 {state}, {FRESH}")
-    text.lines.append(f"  br i1 {fresh}, label %fresh, label %run")
+    text.branch(fresh, "fresh", "run")
     text.open_block("fresh")
     _find_arrays(text, places)
     text.lines.append("  br label %run")
@@ -204,8 +205,7 @@ def _enter(text: LlvmFunctionText, lanes: int) -> LlvmFunctionText:
     record, scratch, table, constants = (
         text.write(f"load ptr, ptr {places[name]}") for name in ("record", "scratch", "table", "constants")
     )
-    kind = text.write(f"zext i32 {text.write(f'load i32, ptr {record}')} to i64")
-    handler = text.write(f"load ptr, ptr {text.write(f'getelementptr ptr, ptr {table}, i64 {kind}')}")
+    handler = handler_of(text, record, table)
     pointers = f"ptr {record}, ptr {scratch}, ptr {table}, ptr %frame, ptr {constants}"
     accumulator = f", {text.lanes_type} zeroinitializer" * (lanes // text.width)
     text.lines.append(f"  call void {handler}({pointers}{accumulator})")
@@ -232,13 +232,13 @@ def _find_arrays(text: LlvmFunctionText, places: dict[str, str]) -> None:
         text.open_block(name)
         text.lines.append(f"  %{name}.at = phi i64 [ 0, %{before} ], [ %{name}.next, %{name}.step ]")
         more = text.write(f"icmp slt i64 %{name}.at, {count}")
-        text.lines.append(f"  br i1 {more}, label %{name}.body, label %{name}.end")
+        text.branch(more, f"{name}.body", f"{name}.end")
         text.open_block(f"{name}.body")
         bytes_on = text.write(f"mul i64 %{name}.at, {fields * BYTES_PER_FIELD}")
         place = text.write(f"getelementptr i8, ptr {first}, i64 {bytes_on}")
         found = text.write(f"load ptr, ptr {place}")
         nothing = text.write(f"icmp eq ptr {found}, null")
-        text.lines.append(f"  br i1 {nothing}, label %{name}.step, label %{name}.object")
+        text.branch(nothing, f"{name}.step", f"{name}.object")
         text.open_block(f"{name}.object")
         pointer = text.write(f"getelementptr i8, ptr {found}, i64 {offset}")
         elements = text.write(f"load ptr, ptr {pointer}")

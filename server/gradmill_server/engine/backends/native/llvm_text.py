@@ -104,6 +104,10 @@ class LlvmFunctionText(Emitter):
         self.lines.append(f"{label}:")
         self._block = label
 
+    def branch(self, condition: str, if_true: str, if_false: str) -> None:
+        """End a basic block: go to one of two others."""
+        self.lines.append(f"  br i1 {condition}, label %{if_true}, label %{if_false}")
+
     def type_of(self, handle: Handle) -> str:
         """Return the LLVM type of a handle."""
         if isinstance(handle, Lanes):

@@ -19,7 +19,7 @@ leaves are written, then the slot of the result if it is stored.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -55,12 +55,18 @@ class Kind(NamedTuple):
     stores: bool = False
 
 
+def computes_once(operands: Sequence[Expression]) -> bool:
+    """Whether an operation has one operand twice: a slot once more, or the same inner expression."""
+    first, *others = operands
+    return others == ["r"] or (others == [first] and not isinstance(first, str))
+
+
 def _leaves(expression: Expression) -> str:
     """Return an expression's leaves from left to right; an inner expression that stands twice is computed once."""
     if isinstance(expression, str):
         return expression
     _, *operands = expression
-    if len(operands) > 1 and operands[0] == operands[1] and not isinstance(operands[0], str):
+    if computes_once(operands):
         operands = operands[:1]
     return "".join(map(_leaves, operands))
 
@@ -105,7 +111,6 @@ PAIRED: Final = frozenset(name for pair in BOTH for name in pair)
 JOINABLE: Final = frozenset({"add", "subtract", "multiply", "strong_product", "negate"})
 """The operations that are joined in pairs: cheap, and most of any gradient."""
 
-
 REPEATING: Final = frozenset({"add", "multiply"})
 """The operations that often have one operand twice."""
 
@@ -128,9 +133,11 @@ def _patterns(name: str) -> Iterator[tuple[str, ...]]:
 def _joined_patterns(name: str) -> Iterator[tuple[str, ...]]:
     """Yield those patterns that are common enough to be joined: each kind of record costs a machine's first start."""
     for leaves in _patterns(name):
-        is_rare = "c" in leaves if name == "strong_product" else False
-        if not is_rare and (leaves != ("a", "a") or name in REPEATING):
-            yield leaves
+        if name == "strong_product" and "c" in leaves:
+            continue
+        if leaves == ("a", "a") and name not in REPEATING:
+            continue
+        yield leaves
 
 
 def _pairs() -> Iterator[tuple[Expression, Expression, Expression, bool]]:
@@ -166,7 +173,7 @@ def _expressions() -> list[Expression]:
 
 def _computing() -> Iterator[Kind]:
     for expression in _expressions():
-        words = _leaves(expression).replace("a", "").replace("r", "")
+        words = _leaves(expression).replace("a", "")
         yield Kind(_written(expression), words, expression)
         yield Kind(_written(expression) + ".kept", words + "s", expression, stores=True)
 

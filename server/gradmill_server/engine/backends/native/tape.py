@@ -11,7 +11,14 @@ import numpy as np
 
 from gradmill_server.engine.backends.native.addresses import DATA_OFFSET, LOCATE, UNRUN, address_of
 from gradmill_server.engine.backends.native.assembler import assemble
-from gradmill_server.engine.backends.native.frame import FIELDS, FIELDS_PER_GROUP, PAUSED, Layout
+from gradmill_server.engine.backends.native.frame import (
+    BYTES_PER_LANE,
+    CACHE_LINE_BYTES,
+    FIELDS,
+    FIELDS_PER_GROUP,
+    PAUSED,
+    Layout,
+)
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.library import HandlerSet, library
 from gradmill_server.engine.backends.native.linking import link
@@ -28,8 +35,6 @@ if TYPE_CHECKING:
     from gradmill_server.engine.ir import FloatArray, Graph
     from gradmill_server.engine.limits import Limits
 
-_BYTES_PER_LANE: Final = 8
-_CACHE_LINE: Final = 64
 _WIDE_SCRATCH_BYTES: Final = 32 * 1024 * 1024
 """Scratch above which blocks are narrower.
 
@@ -89,8 +94,8 @@ def stride_of(lanes: int) -> int:
     Slots a power of two apart would fall on the same few lines of the first-level cache (measured: 1.7 to 2.2 times
     slower).
     """
-    lines = lanes * _BYTES_PER_LANE // _CACHE_LINE
-    return (lines | 1) * _CACHE_LINE
+    lines = lanes * BYTES_PER_LANE // CACHE_LINE_BYTES
+    return (lines | 1) * CACHE_LINE_BYTES
 
 
 class TapeExecutable:
@@ -115,10 +120,10 @@ class TapeExecutable:
             raise ValueError(message)
         self._flags = [group.flag for group in groups]
         self._row_columns = [len(group.shapes) if group.is_row else _VECTOR for group in groups]
-        strides = [columns * _BYTES_PER_LANE for columns in self._columns]
+        strides = [columns * BYTES_PER_LANE for columns in self._columns]
         self._row_shapes = tuple(chain(*zip(strides, self._flags, strict=True)))
         self._inputs = len(graph.inputs)
-        self._point_bytes = self._inputs * _BYTES_PER_LANE
+        self._point_bytes = self._inputs * BYTES_PER_LANE
         self._library = library(level)  # its code has to live as long as this
         self._sets = self._library.sets
         self._tape = assemble(graph, self._columns, checkpoint)
@@ -158,11 +163,11 @@ class TapeExecutable:
             shape = values.shape
             if shape not in (whole, shared):
                 raise _misshapen(shape, whole)
-            fields += (LOCATE(values), 0 if shape == shared else _BYTES_PER_LANE)
+            fields += (LOCATE(values), 0 if shape == shared else BYTES_PER_LANE)
         places = array("q", fields)
         arrays = [_empty(rows) if count == 1 else _empty((count, rows)) for count in self._columns]
         flags = _zeros(rows, _UINT8)
-        shapes = chain(*((rows * _BYTES_PER_LANE, flag) for flag in self._flags))
+        shapes = chain(*((rows * BYTES_PER_LANE, flag) for flag in self._flags))
         given = (0, 0, address_of(places), LOCATE(flags), len(held))
         self._run(linked, Layout.COLUMNS, rows, given, (*map(LOCATE, arrays), *shapes), checkpoint)
         return [[values] if values.ndim == 1 else list(values) for values in arrays], flags

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from gradmill_server.engine.backends.native.handler_text import BYTES_PER_LANE, HandlerText
+from gradmill_server.engine.backends.native.frame import BYTES_PER_LANE
+from gradmill_server.engine.backends.native.handler_text import HandlerText
 from gradmill_server.engine.backends.native.records import HALF_TILE_COLUMNS
 from gradmill_server.engine.lanes import Lanes
 

@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 from gradmill_server.engine.backends.native.frame import (
     BYTES_PER_FIELD,
+    BYTES_PER_LANE,
+    CACHE_LINE_BYTES,
     FIELDS_OF_SHAPE,
     FIELDS_PER_COLUMN,
     GROUPS_OFFSET,
     Layout,
 )
-from gradmill_server.engine.backends.native.handler_text import BYTES_PER_LANE, HandlerText
+from gradmill_server.engine.backends.native.handler_text import HandlerText
 from gradmill_server.engine.backends.native.lane_by_lane import load_lane_by_lane, store_lane_by_lane
 from gradmill_server.engine.backends.native.records import SPARE_SLOT, TILE_COLUMNS
 from gradmill_server.engine.backends.native.tiles import (
@@ -39,7 +41,6 @@ _CACHED_BYTES = 512 * 1024
 """Arrays up to this size are likely to be in the second-level cache already."""
 
 _BLOCKS_AHEAD = 4
-_CACHE_LINE = 64
 
 
 def load_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
@@ -139,7 +140,7 @@ def _prefetch(text: HandlerText, base: str, stride: str, first: str, purpose: st
     text.lines.append("  %line = phi i64 [ 0, %ahead ], [ %line.next, %lines ]")
     place = text.offset(start, "%line")
     text.lines.append(f"  call void @llvm.prefetch.p0(ptr {place}, i32 {intent}, i32 2, i32 1)")
-    text.lines.append(f"  %line.next = add i64 %line, {_CACHE_LINE}")
+    text.lines.append(f"  %line.next = add i64 %line, {CACHE_LINE_BYTES}")
     text.branch(text.write(f"icmp ult i64 %line.next, {size}"), "lines", "fetched")
     text.open_block("fetched")
     return "fetched"

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from gradmill_server.engine.backends.native.addresses import address_of
+from gradmill_server.engine.backends.native.frame import CACHE_LINE_BYTES
 
-_CACHE_LINE: Final = 64
 _KEPT_BYTES: Final = 32 * 1024 * 1024
 """Scratch that a thread keeps for its next run; more is given back to the system."""
 
@@ -28,8 +28,8 @@ class Workspace:
 
     def __init__(self, scratch_bytes: int, frame_bytes: int) -> None:
         """Take memory, as it is: what scratch holds is never read before it is written, and clearing takes time."""
-        self._memory = np.empty(scratch_bytes + _CACHE_LINE, dtype=np.uint8)
-        self.scratch = -(-address_of(self._memory) // _CACHE_LINE) * _CACHE_LINE
+        self._memory = np.empty(scratch_bytes + CACHE_LINE_BYTES, dtype=np.uint8)
+        self.scratch = -(-address_of(self._memory) // CACHE_LINE_BYTES) * CACHE_LINE_BYTES
         self.scratch_bytes = scratch_bytes
         self.frame = bytearray(frame_bytes)
         self.frame_address = address_of(self.frame)
