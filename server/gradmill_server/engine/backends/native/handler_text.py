@@ -60,6 +60,22 @@ class HandlerText(LlvmFunctionText):
         """Return an address some bytes on."""
         return self.write(f"getelementptr i8, ptr {pointer}, i64 {count}")
 
+    def open_loop(self, before: str) -> str:
+        """Begin a loop that is run at least once, entered from a block of code; return its counter, from 0 on."""
+        counter = self.fresh()
+        label = counter[1:]
+        self.lines.append(f"  br label %{label}.loop")
+        self.open_block(f"{label}.loop")
+        self.lines.append(f"  {counter} = phi i64 [ 0, %{before} ], [ {counter}.next, %{label}.loop ]")
+        return counter
+
+    def close_loop(self, counter: str, count: str | int, step: int = 1) -> None:
+        """End a loop whose body is one block of code: once more while the counter, a step on, is below the count."""
+        label = counter[1:]
+        self.lines.append(f"  {counter}.next = add i64 {counter}, {step}")
+        self.branch(self.write(f"icmp slt i64 {counter}.next, {count}"), f"{label}.loop", f"{label}.after")
+        self.open_block(f"{label}.after")
+
     def field(self, name: str, kind: str = "i64") -> str:
         """Read a field of the frame."""
         return self.write(f"load {kind}, ptr {self.offset('%frame', offset_of(name))}")

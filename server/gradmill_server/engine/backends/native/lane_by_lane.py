@@ -12,14 +12,14 @@ def load_lane_by_lane(
 ) -> None:
     """Load column by column (address, bytes from a row to the next); lanes past the last point repeat it."""
     last = text.write(f"sub i64 {end}, 1")
-    lane = _open_loop(text, before)
+    lane = text.open_loop(before)
     number = text.write(f"add i64 {row}, {lane}")
     inside = text.write(f"icmp slt i64 {number}, {last}")
     number = text.write(f"select i1 {inside}, i64 {number}, i64 {last}")
     for (base, stride), slot in zip(columns, slots, strict=True):
         value = text.write(f"load double, ptr {text.offset(base, text.write(f'mul i64 {number}, {stride}'))}")
         text.lines.append(f"  store double {value}, ptr {_lane_of(text, slot, lane)}")
-    _close_loop(text, lane, str(text.lanes))
+    text.close_loop(lane, text.lanes)
 
 
 def store_lane_by_lane(
@@ -31,7 +31,7 @@ def store_lane_by_lane(
     left = text.write(f"sub i64 {end}, {row}")
     some = text.write(f"icmp slt i64 {left}, {text.lanes}")
     count = text.write(f"select i1 {some}, i64 {left}, i64 {text.lanes}")
-    lane = _open_loop(text, "slow")
+    lane = text.open_loop("slow")
     total = "0.0"
     for column, slot in zip(columns, slots, strict=True):
         value = text.write(f"load double, ptr {_lane_of(text, slot, lane)}")
@@ -43,27 +43,9 @@ def store_lane_by_lane(
     wrong = text.write(f"fcmp uno double {total}, {total}")
     marked = text.write(f"or i8 {held}, {text.write(f'select i1 {wrong}, i8 {bit}, i8 0')}")
     text.lines.append(f"  store i8 {marked}, ptr {place}")
-    _close_loop(text, lane, count)
+    text.close_loop(lane, count)
     text.lines.append("  br label %done")
 
 
 def _lane_of(text: HandlerText, slot: str, lane: str) -> str:
     return text.write(f"getelementptr double, ptr {slot}, i64 {lane}")
-
-
-def _open_loop(text: HandlerText, before: str) -> str:
-    """Begin a loop over lanes in a block of its own; return the lane."""
-    label = text.fresh()
-    name = label[1:]
-    text.lines.append(f"  br label %{name}.loop")
-    text.open_block(f"{name}.loop")
-    text.lines.append(f"  {label}.lane = phi i64 [ 0, %{before} ], [ {label}.next, %{name}.loop ]")
-    return f"{label}.lane"
-
-
-def _close_loop(text: HandlerText, lane: str, count: str) -> None:
-    label = lane.removesuffix(".lane")
-    text.lines.append(f"  {label}.next = add i64 {lane}, 1")
-    more = text.write(f"icmp slt i64 {label}.next, {count}")
-    text.branch(more, f"{label[1:]}.loop", f"{label[1:]}.after")
-    text.open_block(f"{label[1:]}.after")

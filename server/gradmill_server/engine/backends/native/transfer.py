@@ -135,13 +135,10 @@ def _prefetch(text: HandlerText, base: str, stride: str, first: str, purpose: st
     text.open_block("ahead")
     size = text.write(f"mul i64 {stride}, {text.lanes}")
     start = text.offset(base, text.write(f"mul i64 {size}, {_BLOCKS_AHEAD}"))
-    text.lines.append("  br label %lines")
-    text.open_block("lines")
-    text.lines.append("  %line = phi i64 [ 0, %ahead ], [ %line.next, %lines ]")
-    place = text.offset(start, "%line")
-    text.lines.append(f"  call void @llvm.prefetch.p0(ptr {place}, i32 {intent}, i32 2, i32 1)")
-    text.lines.append(f"  %line.next = add i64 %line, {CACHE_LINE_BYTES}")
-    text.branch(text.write(f"icmp ult i64 %line.next, {size}"), "lines", "fetched")
+    at = text.open_loop("ahead")
+    text.lines.append(f"  call void @llvm.prefetch.p0(ptr {text.offset(start, at)}, i32 {intent}, i32 2, i32 1)")
+    text.close_loop(at, size, CACHE_LINE_BYTES)
+    text.lines.append("  br label %fetched")
     text.open_block("fetched")
     return "fetched"
 
@@ -189,6 +186,15 @@ def _fits(text: HandlerText, row: str, end: str) -> str:
     return text.write(f"icmp sle i64 {past}, {end}")
 
 
+def _load_rows(text: HandlerText, before: str, base: str, stride: str, slots: Sequence[str]) -> None:
+    lane = text.open_loop(before)
+    here = text.offset(base, text.write(f"mul i64 {lane}, {stride}"))
+    at = text.write(f"mul i64 {lane}, {BYTES_PER_LANE}")
+    for value, slot in zip(load_tile(text, here, stride, len(slots)), slots, strict=True):
+        text.store_at(value, slot, at)
+    text.close_loop(lane, text.lanes, text.width)
+
+
 def _over_groups(text: HandlerText, before: str, body: Callable[[str, str], Lanes]) -> Lanes:
     """Write a loop over the groups of a block; return the sum of what its body gives.
 
@@ -200,32 +206,13 @@ def _over_groups(text: HandlerText, before: str, body: Callable[[str, str], Lane
         before: the block of code in which the loop is entered.
         body: writes one group, given its first lane and that lane's offset in a slot, in bytes.
     """
-    name = text.fresh()
-    label = name[1:]
-    text.lines.append(f"  br label %{label}.loop")
-    text.open_block(f"{label}.loop")
-    text.lines.append(f"  {name}.lane = phi i64 [ 0, %{before} ], [ {name}.next, %{label}.loop ]")
-    text.lines.append(
-        f"  {name}.sum = phi {text.lanes_type} [ zeroinitializer, %{before} ], [ {name}.total, %{label}.loop ]"
-    )
-    at = text.write(f"mul i64 {name}.lane, {BYTES_PER_LANE}")
-    added = body(f"{name}.lane", at)
-    text.lines.append(f"  {name}.total = fadd {text.lanes_type} {name}.sum, {added.name}")
-    text.lines.append(f"  {name}.next = add i64 {name}.lane, {text.width}")
-    more = text.write(f"icmp ult i64 {name}.next, {text.lanes}")
-    text.branch(more, f"{label}.loop", f"{label}.done")
-    text.open_block(f"{label}.done")
-    return Lanes(text, f"{name}.total")
-
-
-def _load_rows(text: HandlerText, before: str, base: str, stride: str, slots: Sequence[str]) -> None:
-    def group(lane: str, at: str) -> Lanes:
-        here = text.offset(base, text.write(f"mul i64 {lane}, {stride}"))
-        for value, slot in zip(load_tile(text, here, stride, len(slots)), slots, strict=True):
-            text.store_at(value, slot, at)
-        return text.splat("0.0")
-
-    _over_groups(text, before, group)
+    lane = text.open_loop(before)
+    kind = text.lanes_type
+    text.lines.append(f"  {lane}.sum = phi {kind} [ zeroinitializer, %{before} ], [ {lane}.total, %{lane[1:]}.loop ]")
+    added = body(lane, text.write(f"mul i64 {lane}, {BYTES_PER_LANE}"))
+    text.lines.append(f"  {lane}.total = fadd {kind} {lane}.sum, {added.name}")
+    text.close_loop(lane, text.lanes, text.width)
+    return Lanes(text, f"{lane}.total")
 
 
 def _store_rows(text: HandlerText, before: str, base: str, stride: str, slots: Sequence[str]) -> Lanes:
