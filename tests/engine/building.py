@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from gradmill_server.engine import ops
 from gradmill_server.engine.check import DraftConstant, DraftInput, DraftNode, DraftOutput, GraphDraft
+from gradmill_server.engine.errors import DeadlineExceeded
 from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Output
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.ops.operation import Interval
@@ -32,6 +33,21 @@ BROADCASTING_SHAPES: tuple[tuple[int, ...], ...] = ((), (3,), (2, 1), (2, 3), (1
 """Shapes every two of which broadcast."""
 
 SPECIAL_NUMBERS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.0, 7.25, 1e-310, 1e308, -1e308, np.inf, -np.inf, np.nan)
+
+
+class Countdown:
+    """A checkpoint that lets so many looks pass and stops the work at the next."""
+
+    def __init__(self, allowed: int) -> None:
+        """Allow so many checkpoints."""
+        self.left = allowed
+
+    def __call__(self) -> None:
+        """Count, and stop."""
+        self.left -= 1
+        if self.left < 0:
+            message = "time is up"
+            raise DeadlineExceeded(message)
 
 
 def no_checkpoint() -> None:

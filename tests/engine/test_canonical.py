@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, No
 from gradmill_server.engine.shapes import broadcast
 
 from tests import REPOSITORY
-from tests.engine.building import LIMITS, addition_chain, draft_of, function, number, random_graph, specify
+from tests.engine.building import LIMITS, Countdown, addition_chain, draft_of, function, number, random_graph, specify
 
 VECTORS: list[dict[str, Any]] = json.loads((REPOSITORY / "proto" / "digest_vectors.json").read_text("utf-8"))["vectors"]
 MESSAGES = {vector["name"]: json_format.ParseDict(vector["graph"], graph_pb2.Graph()) for vector in VECTORS}
@@ -225,15 +225,8 @@ def test_finding_the_canonical_form_stops_at_a_checkpoint(work: Callable[[Graph,
     work(graph, lambda: looks.append(None))
     assert len(looks) >= 20
     for allowed in (0, len(looks) // 2):
-        remaining = iter(range(allowed))
-
-        def give_up(remaining: Iterator[int] = remaining) -> None:
-            if next(remaining, None) is None:
-                message = "enough"
-                raise DeadlineExceeded(message)
-
         with pytest.raises(DeadlineExceeded):
-            work(graph, give_up)
+            work(graph, Countdown(allowed))
 
 
 def test_a_wide_sum_of_shared_values_is_numbered_once_each() -> None:

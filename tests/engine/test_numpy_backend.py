@@ -14,6 +14,7 @@ from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Ou
 from gradmill_server.engine.ops.value import apply
 
 from tests.engine.building import (
+    Countdown,
     addition_chain,
     function,
     no_checkpoint,
@@ -122,21 +123,6 @@ def test_special_points_raise_no_warnings() -> None:
     (result,) = NumpyExecutable(graph).run([np.array([0.0, -1.0, 1.0])], 3, no_checkpoint)
     assert np.isnan(result[1])
     assert np.isinf(result[2])
-
-
-class Countdown:
-    """A checkpoint that stops the run when it is reached for the n-th time."""
-
-    def __init__(self, allowed: int) -> None:
-        """Allow so many checkpoints."""
-        self.left = allowed
-
-    def __call__(self) -> None:
-        """Count, and stop."""
-        self.left -= 1
-        if self.left < 0:
-            message = "time is up"
-            raise DeadlineExceeded(message)
 
 
 def checkpoints(graph: Graph, rows: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -26,6 +25,7 @@ from gradmill_server.engine.wants import Kind, resolve_want
 
 from tests.engine.building import (
     LIMITS,
+    Countdown,
     addition_chain,
     at_matrix,
     compiled,
@@ -314,12 +314,5 @@ def test_compiling_stops_at_a_checkpoint() -> None:
     compile_program(graph, wants, Options(), LIMITS, lambda: looks.append(None))
     assert len(looks) > 50
     for allowed in range(0, len(looks), len(looks) // 10):
-        remaining = iter(range(allowed))
-
-        def give_up(remaining: Iterator[int] = remaining) -> None:
-            if next(remaining, None) is None:
-                message = "enough"
-                raise DeadlineExceeded(message)
-
         with pytest.raises(DeadlineExceeded):
-            compile_program(graph, wants, Options(), LIMITS, give_up)
+            compile_program(graph, wants, Options(), LIMITS, Countdown(allowed))

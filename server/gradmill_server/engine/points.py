@@ -21,18 +21,28 @@ class PointBatch:
 
     Attributes:
         count: the number of points.
-        is_matrix: whether they came as one matrix; gradients are then given as one.
-        matrix: that matrix, [points, elements]; None when they did not come as one.
+        matrix: the points, [points, elements], when they came as one matrix; else None.
         arrays: for each input an array [points, *shape], or [1, *shape] when it is shared; none for a matrix.
     """
 
-    def __init__(self, inputs: Sequence[Input], arrays: Sequence[FloatArray], count: int, *, is_matrix: bool) -> None:
-        """Keep checked arrays; use `from_matrix` or `from_inputs`."""
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        count: int,
+        *,
+        matrix: FloatArray | None = None,
+        arrays: Sequence[FloatArray] = (),
+    ) -> None:
+        """Keep a checked matrix or checked arrays; use `from_matrix` or `from_inputs`."""
         self._inputs = inputs
         self.count = count
-        self.is_matrix = is_matrix
-        self.matrix = arrays[0] if is_matrix else None
-        self.arrays: Sequence[FloatArray] = () if is_matrix else arrays
+        self.matrix = matrix
+        self.arrays = arrays
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether the points came as one matrix; gradients are then given as one."""
+        return self.matrix is not None
 
     @classmethod
     def from_matrix(cls, inputs: Sequence[Input], matrix: FloatArray, *, field: str = "points.matrix") -> PointBatch:
@@ -46,7 +56,7 @@ class PointBatch:
             names = ", ".join(entry.name for entry in inputs[:10])
             description = f"has shape {matrix.shape}, expected [points, {columns}] for inputs {quote(names)}"
             raise _refusal(field, "POINTS_SHAPE", description)
-        return cls(inputs, [matrix], matrix.shape[0], is_matrix=True)
+        return cls(inputs, matrix.shape[0], matrix=matrix)
 
     @classmethod
     def from_inputs(
@@ -100,7 +110,7 @@ class PointBatch:
             checked.append(array[np.newaxis] if entry.name in shared else array)
         if violations:
             raise InvalidPoints.from_violations(violations)
-        return cls(inputs, checked, 1 if count is None else count, is_matrix=False)
+        return cls(inputs, 1 if count is None else count, arrays=checked)
 
     def check_limit(self, limits: Limits) -> None:
         """Raise LimitExceeded when there are more points than one call may have."""
