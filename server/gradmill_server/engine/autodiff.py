@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradmill_server.engine import ops
-from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, never
+from gradmill_server.engine.checkpoints import never, watched
 from gradmill_server.engine.ir import CONSTANT, INPUT
 from gradmill_server.engine.ops.value import Value
 
@@ -110,9 +110,7 @@ def backward(
     adjoints = [NO_ADJOINT] * (output + 1)
     if active[output]:
         adjoints[output] = builder.constant(1.0)
-    for index in range(output, -1, -1):
-        if index % NODES_BETWEEN_CHECKPOINTS == 0:
-            checkpoint()
+    for index in watched(range(output, -1, -1), checkpoint):
         if adjoints[index] != NO_ADJOINT and builder.nodes.arguments[index]:
             _hand_down(builder, index, active, adjoints, propagation)
     return adjoints
@@ -124,9 +122,7 @@ def _active(nodes: Nodes, output: int, with_respect_to: Sequence[int], checkpoin
     for index in with_respect_to:
         if index <= output:
             active[index] = 1
-    for index in range(output + 1):
-        if index % NODES_BETWEEN_CHECKPOINTS == 0:
-            checkpoint()
+    for index in watched(range(output + 1), checkpoint):
         for argument in nodes.arguments[index]:
             if active[argument]:
                 active[index] = 1

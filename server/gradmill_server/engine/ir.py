@@ -29,7 +29,7 @@ from typing import NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
-from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, Checkpoint, never
+from gradmill_server.engine.checkpoints import Checkpoint, never, watched
 
 Shape = tuple[int, ...]
 Arguments = tuple[int, ...]
@@ -244,9 +244,8 @@ class GraphBuilder:
         builder.nodes = nodes = graph.nodes.copy()
         builder._labels = dict(graph.labels)
         index_of = builder._index_of
-        for index, (operation, arguments) in enumerate(zip(nodes.operations, nodes.arguments, strict=True)):
-            if index % NODES_BETWEEN_CHECKPOINTS == 0:
-                checkpoint()
+        for index, operation in enumerate(watched(nodes.operations, checkpoint)):
+            arguments = nodes.arguments[index]
             identity: Hashable = arguments
             if index in nodes.shapes or index in nodes.parameters:
                 identity = _identity(arguments, nodes.shape(index), nodes.parameters.get(index, ()))

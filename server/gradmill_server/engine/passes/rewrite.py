@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, never
+from gradmill_server.engine.checkpoints import never, watched
 from gradmill_server.engine.ir import Graph, GraphBuilder, Node, Output, renumbered
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ def needed(graph: Graph, checkpoint: Checkpoint = never) -> bytearray:
     marks = bytearray(len(arguments_of))
     for output in graph.outputs:
         marks[output.node] = 1
-    for index in range(len(arguments_of) - 1, -1, -1):
-        if index % NODES_BETWEEN_CHECKPOINTS == 0:
-            checkpoint()
+    for index in watched(range(len(arguments_of) - 1, -1, -1), checkpoint):
         if marks[index]:
             for argument in arguments_of[index]:
                 marks[argument] = 1
@@ -57,9 +55,7 @@ def _rewritten(graph: Graph, rule: Rule, checkpoint: Checkpoint, triggers: Trigg
     put, made = builder.put, builder.nodes.operations
     shape_of, parameters_of = nodes.shapes.get, nodes.parameters.get
     new = list(range(len(builder))) + [0] * (len(nodes) - len(builder))
-    for index in range(len(builder), len(nodes)):
-        if index % NODES_BETWEEN_CHECKPOINTS == 0:
-            checkpoint()
+    for index in watched(range(len(builder), len(nodes)), checkpoint):
         if not marks[index]:
             continue
         operation, arguments = nodes.operations[index], renumbered(nodes.arguments[index], new)
@@ -92,9 +88,7 @@ def prune(graph: Graph, checkpoint: Checkpoint = never) -> Graph:
     number = [-1] * len(marks)
     operations: list[str] = []
     arguments: list[Arguments] = []
-    for index, mark in enumerate(marks):
-        if index % NODES_BETWEEN_CHECKPOINTS == 0:
-            checkpoint()
+    for index, mark in enumerate(watched(marks, checkpoint)):
         if mark:
             number[index] = len(operations)
             operations.append(graph.nodes.operations[index])
