@@ -10,7 +10,7 @@ import hashlib
 import struct
 from collections.abc import Iterator
 
-from gradmill.graph import Constant, Graph, Operation, Output, Parameter, ParameterKind, Shape, Value
+from gradmill.graph import Body, Constant, Graph, Operation, Output, Parameter, ParameterKind, Shape, Value
 
 _MAGIC = b"gradmill.graph.v1\x00"
 _CONSTANT = b"\x00"
@@ -106,6 +106,8 @@ def _parameter(parameter: Parameter) -> bytes:
         return head + value
     if isinstance(value, str):
         return head + _string(value)
+    if isinstance(value, Body):
+        return head + value.digest
     if isinstance(value, tuple):
         return head + _count(len(value)) + struct.pack(f"<{len(value)}q", *value)
     return head + struct.pack("<q", value)
@@ -126,6 +128,12 @@ def _shape(shape: Shape) -> bytes:
 
 def _count(number: int) -> bytes:
     return struct.pack("<I", number)
+
+
+def body_of(graph: Graph) -> Body:
+    """Return a graph as the body of a loop or of a call."""
+    canonical = canonicalize(graph)
+    return Body(digest(canonical), canonical)
 
 
 def number_parameter(name: str, value: float) -> Parameter:

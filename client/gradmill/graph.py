@@ -10,7 +10,7 @@ import math
 import operator
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, SupportsIndex
 
 from gradmill.errors import Failure, InvalidRequestError
@@ -30,6 +30,7 @@ class ParameterKind:
     NUMBER = 2
     TEXT = 3
     INTEGERS = 4
+    FUNCTION = 5
 
 
 class Parameter(NamedTuple):
@@ -37,7 +38,7 @@ class Parameter(NamedTuple):
 
     name: str
     kind: int
-    value: int | bytes | str | tuple[int, ...]
+    value: int | bytes | str | tuple[int, ...] | Body
 
 
 class Input(NamedTuple):
@@ -81,6 +82,45 @@ class Graph:
     inputs: tuple[Input, ...]
     values: tuple[Value, ...]
     outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The body of a loop or of a call: a function of its own, the same as another exactly when the digests are.
+
+    Attributes:
+        digest: the 32 bytes that name the function.
+        graph: the function in canonical form.
+    """
+
+    digest: bytes
+    graph: Graph = field(compare=False, repr=False)
+
+
+def bodies_of(graph: Graph) -> dict[bytes, Body]:
+    """Return the bodies that a graph names, and those that these name, by digest; each after those that it names."""
+    found: dict[bytes, Body] = {}
+    stack = _named_bodies(graph)
+    while stack:
+        body = stack[-1]
+        waiting = [entry for entry in _named_bodies(body.graph) if entry.digest not in found]
+        if waiting and body.digest not in found:
+            stack.extend(waiting)
+            continue
+        found.setdefault(body.digest, body)
+        stack.pop()
+    return found
+
+
+def _named_bodies(graph: Graph) -> list[Body]:
+    """Return the bodies that a graph itself names, last first, as often as it names them."""
+    return [
+        parameter.value
+        for value in reversed(graph.values)
+        if isinstance(value, Operation)
+        for parameter in value.parameters
+        if isinstance(parameter.value, Body)
+    ]
 
 
 def size(shape: Shape) -> int:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from gradmill.canonical import number_parameter
+from gradmill.canonical import body_of, number_parameter
 from gradmill.errors import Failure, InvalidRequestError, invalid_response
 from gradmill.graph import (
     FLOAT64,
+    Body,
     Constant,
     Graph,
     Input,
@@ -21,6 +22,7 @@ from gradmill.graph import (
     ParameterKind,
     Shape,
     Value,
+    bodies_of,
     size,
 )
 from gradmill.v1 import gradient_service_pb2 as service
@@ -72,7 +74,19 @@ def read_inputs(messages: Iterable[graph_pb2.Input]) -> tuple[Input, ...]:
 
 
 def graph_message(graph: Graph) -> graph_pb2.Graph:
-    """Return a graph as a message: its constants first, then its operations, each group in order."""
+    """Return a graph as a message, with the bodies that it needs: each once, after those that it names."""
+    bodies = bodies_of(graph)
+    places = {name: place for place, name in enumerate(bodies)}
+    message = _message_without_bodies(graph, places)
+    message.functions.extend([_message_without_bodies(body.graph, places) for body in bodies.values()])
+    return message
+
+
+def _message_without_bodies(graph: Graph, places: Mapping[bytes, int]) -> graph_pb2.Graph:
+    """Return a graph as a message: its constants first, then its operations, each group in order.
+
+    ``places`` has the place of each body, by its digest.
+    """
     message = graph_pb2.Graph(inputs=input_messages(graph.inputs))
     numbers = _wire_numbers(graph)
     operation_index: dict[str, int] = {}
@@ -83,7 +97,7 @@ def graph_message(graph: Graph) -> graph_pb2.Graph:
         operation = operation_index.setdefault(value.name, len(operation_index))
         node = message.nodes.add(operation=operation, arguments=[numbers[entry] for entry in value.arguments])
         for parameter in value.parameters:
-            _write_parameter(node.parameters.add(name=parameter.name), parameter)
+            _write_parameter(node.parameters.add(name=parameter.name), parameter, places)
     message.operation_names.extend(operation_index)
     for output in graph.outputs:
         message.outputs.add(name=output.name, value=numbers[output.value])
@@ -106,14 +120,17 @@ def _wire_numbers(graph: Graph) -> Sequence[int]:
     return numbers
 
 
-def _write_parameter(message: graph_pb2.Parameter, parameter: Parameter) -> None:
+def _write_parameter(message: graph_pb2.Parameter, parameter: Parameter, places: Mapping[bytes, int]) -> None:
     value = parameter.value
     if isinstance(value, bytes):
         message.number = struct.unpack("<d", value)[0]
     elif isinstance(value, str):
         message.text = value
     elif isinstance(value, tuple):
+        message.integers.SetInParent()  # said also of an empty list
         message.integers.values.extend(value)
+    elif isinstance(value, Body):
+        message.function = places[value.digest]
     else:
         message.integer = value
 
@@ -124,6 +141,14 @@ def read_graph(message: graph_pb2.Graph) -> Graph:
     Raises:
         InvalidRequestError: an index points at nothing, or not backwards, or a parameter has no value.
     """
+    bodies: list[Body] = []
+    for body in message.functions:
+        bodies.append(body_of(_read_without_bodies(body, bodies)))
+    return _read_without_bodies(message, bodies)
+
+
+def _read_without_bodies(message: graph_pb2.Graph, bodies: Sequence[Body]) -> Graph:
+    """Return a graph from a message, given the bodies that it may name."""
     constants: list[Value] = [_read_constant(entry) for entry in message.constants]
     first_node = len(message.inputs) + len(constants)
     names = list(message.operation_names)
@@ -133,7 +158,7 @@ def read_graph(message: graph_pb2.Graph) -> Graph:
         if node.operation >= len(names) or max(arguments, default=-1) >= first_node + position:
             error = f"graph.nodes[{position}] names an operation or an argument that is not there before it"
             raise InvalidRequestError(error, Failure(reason="GRAPH_INVALID"))
-        parameters = tuple(_read_parameter(entry) for entry in node.parameters)
+        parameters = tuple(_read_parameter(entry, bodies) for entry in node.parameters)
         nodes.append(Operation(names[node.operation], arguments, parameters))
     outputs = tuple(Output(entry.name, entry.value) for entry in message.outputs)
     if max((entry.value for entry in outputs), default=-1) >= first_node + len(nodes):
@@ -148,7 +173,7 @@ def _read_constant(message: graph_pb2.Array) -> Constant:
     return Constant(tuple(message.shape), data, element_type)
 
 
-def _read_parameter(message: graph_pb2.Parameter) -> Parameter:
+def _read_parameter(message: graph_pb2.Parameter, bodies: Sequence[Body]) -> Parameter:
     kind = message.WhichOneof("value")
     if kind == "number":
         return number_parameter(message.name, message.number)
@@ -158,6 +183,11 @@ def _read_parameter(message: graph_pb2.Parameter) -> Parameter:
         return Parameter(message.name, ParameterKind.INTEGERS, tuple(message.integers.values))
     if kind == "integer":
         return Parameter(message.name, ParameterKind.INTEGER, message.integer)
+    if kind == "function" and message.function < len(bodies):
+        return Parameter(message.name, ParameterKind.FUNCTION, bodies[message.function])
+    if kind == "function":
+        error = f"parameter {message.name!r} names the body {message.function}, which is not there before it"
+        raise InvalidRequestError(error, Failure(reason="GRAPH_INVALID"))
     error = f"parameter {message.name!r} has no value"
     raise InvalidRequestError(error, Failure(reason="GRAPH_INVALID"))
 

@@ -15,7 +15,7 @@ from gradmill.v1 import graph_pb2
 MAGIC = b"gradmill.graph.v1\0"
 CONSTANT = 0
 OPERATION = 1
-INTEGER, NUMBER, TEXT, INTEGERS = 1, 2, 3, 4
+INTEGER, NUMBER, TEXT, INTEGERS, FUNCTION = 1, 2, 3, 4, 5
 
 
 def digest(graph: graph_pb2.Graph) -> bytes:
@@ -25,7 +25,15 @@ def digest(graph: graph_pb2.Graph) -> bytes:
 
 def canonical_bytes(graph: graph_pb2.Graph) -> bytes:
     """Return the canonical form of a valid graph."""
-    number_of, values = _number_values(graph)
+    bodies: list[bytes] = []
+    for body in graph.functions:
+        bodies.append(hashlib.sha256(_canonical_bytes(body, bodies)).digest())
+    return _canonical_bytes(graph, bodies)
+
+
+def _canonical_bytes(graph: graph_pb2.Graph, bodies: Sequence[bytes]) -> bytes:
+    """Return the canonical form of a graph or a body, given the digests of the bodies that it may name."""
+    number_of, values = _number_values(graph, bodies)
     parts = [MAGIC, _unsigned(len(graph.inputs), 4)]
     parts += [_string(entry.name) + _array_type(entry.element_type, entry.shape) for entry in graph.inputs]
     parts += [_unsigned(len(values), 4), *values]
@@ -34,7 +42,7 @@ def canonical_bytes(graph: graph_pb2.Graph) -> bytes:
     return b"".join(parts)
 
 
-def _number_values(graph: graph_pb2.Graph) -> tuple[dict[int, int], list[bytes]]:
+def _number_values(graph: graph_pb2.Graph, bodies: Sequence[bytes]) -> tuple[dict[int, int], list[bytes]]:
     """Number what the outputs need.
 
     Returns the number of each wire index that was reached, and the bytes of the values after the inputs, in the order
@@ -60,7 +68,9 @@ def _number_values(graph: graph_pb2.Graph) -> tuple[dict[int, int], list[bytes]]
             if index < first_node:
                 value = _constant(graph.constants[index - input_count])
             else:
-                value = _operation(graph, graph.nodes[index - first_node], [number_of[entry] for entry in arguments])
+                node = graph.nodes[index - first_node]
+                name = graph.operation_names[node.operation]
+                value = _operation(name, [number_of[entry] for entry in arguments], node.parameters, bodies)
             number_of[index] = number_of_bytes.setdefault(value, input_count + len(number_of_bytes))
             pending.pop()
     return number_of, list(number_of_bytes)
@@ -72,15 +82,17 @@ def _constant(array: graph_pb2.Array) -> bytes:
     return _unsigned(CONSTANT, 1) + _array_type(array.element_type, array.shape) + elements
 
 
-def _operation(graph: graph_pb2.Graph, node: graph_pb2.Node, numbers: Sequence[int]) -> bytes:
-    parts = [_unsigned(OPERATION, 1), _string(graph.operation_names[node.operation])]
+def _operation(
+    name: str, numbers: Sequence[int], parameters: Iterable[graph_pb2.Parameter], bodies: Sequence[bytes]
+) -> bytes:
+    parts = [_unsigned(OPERATION, 1), _string(name)]
     parts += [_unsigned(len(numbers), 4), *(_unsigned(number, 4) for number in numbers)]
-    parameters = sorted(node.parameters, key=lambda parameter: parameter.name.encode())
-    parts += [_unsigned(len(parameters), 4), *map(_parameter, parameters)]
+    ordered = sorted(parameters, key=lambda parameter: parameter.name.encode())
+    parts += [_unsigned(len(ordered), 4), *(_parameter(parameter, bodies) for parameter in ordered)]
     return b"".join(parts)
 
 
-def _parameter(parameter: graph_pb2.Parameter) -> bytes:
+def _parameter(parameter: graph_pb2.Parameter, bodies: Sequence[bytes]) -> bytes:
     name = _string(parameter.name)
     match parameter.WhichOneof("value"):
         case "integer":
@@ -97,6 +109,8 @@ def _parameter(parameter: graph_pb2.Parameter) -> bytes:
                 + _unsigned(len(integers), 4)
                 + struct.pack(f"<{len(integers)}q", *integers)
             )
+        case "function":
+            return name + _unsigned(FUNCTION, 1) + bodies[parameter.function]
         case _:
             message = f"parameter {parameter.name!r} has no value"
             raise ValueError(message)

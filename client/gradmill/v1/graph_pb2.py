@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gradmill/v1/graph.proto\x12\x0bgradmill.v1\"d\n\x05\x41rray\x12.\n\x0c\x65lement_type\x18\x01 \x01(\x0e\x32\x18.gradmill.v1.ElementType\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\x0e\n\x06values\x18\x03 \x03(\x01\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"T\n\x05Input\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\x12.\n\x0c\x65lement_type\x18\x03 \x01(\x0e\x32\x18.gradmill.v1.ElementType\"\x85\x01\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x07integer\x18\x02 \x01(\x12H\x00\x12\x10\n\x06number\x18\x03 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12,\n\x08integers\x18\x05 \x01(\x0b\x32\x18.gradmill.v1.IntegerListH\x00\x42\x07\n\x05value\"\x1d\n\x0bIntegerList\x12\x0e\n\x06values\x18\x01 \x03(\x12\"f\n\x04Node\x12\x11\n\toperation\x18\x01 \x01(\r\x12\x11\n\targuments\x18\x02 \x03(\r\x12*\n\nparameters\x18\x03 \x03(\x0b\x32\x16.gradmill.v1.Parameter\x12\x0c\n\x04name\x18\x04 \x01(\t\"%\n\x06Output\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r\"\xb3\x01\n\x05Graph\x12\"\n\x06inputs\x18\x01 \x03(\x0b\x32\x12.gradmill.v1.Input\x12%\n\tconstants\x18\x02 \x03(\x0b\x32\x12.gradmill.v1.Array\x12\x17\n\x0foperation_names\x18\x03 \x03(\t\x12 \n\x05nodes\x18\x04 \x03(\x0b\x32\x11.gradmill.v1.Node\x12$\n\x07outputs\x18\x05 \x03(\x0b\x32\x13.gradmill.v1.Output\";\n\x07\x46ormula\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.gradmill.v1.Input*_\n\x0b\x45lementType\x12\x1c\n\x18\x45LEMENT_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT64\x10\x01\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT32\x10\x02\x42<\n\x0f\x64\x65v.gradmill.v1P\x01Z\'gradmill.dev/gen/gradmill/v1;gradmillv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gradmill/v1/graph.proto\x12\x0bgradmill.v1\"d\n\x05\x41rray\x12.\n\x0c\x65lement_type\x18\x01 \x01(\x0e\x32\x18.gradmill.v1.ElementType\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\x0e\n\x06values\x18\x03 \x03(\x01\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"T\n\x05Input\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\x12.\n\x0c\x65lement_type\x18\x03 \x01(\x0e\x32\x18.gradmill.v1.ElementType\"\x99\x01\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x07integer\x18\x02 \x01(\x12H\x00\x12\x10\n\x06number\x18\x03 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12,\n\x08integers\x18\x05 \x01(\x0b\x32\x18.gradmill.v1.IntegerListH\x00\x12\x12\n\x08\x66unction\x18\x06 \x01(\rH\x00\x42\x07\n\x05value\"\x1d\n\x0bIntegerList\x12\x0e\n\x06values\x18\x01 \x03(\x12\"f\n\x04Node\x12\x11\n\toperation\x18\x01 \x01(\r\x12\x11\n\targuments\x18\x02 \x03(\r\x12*\n\nparameters\x18\x03 \x03(\x0b\x32\x16.gradmill.v1.Parameter\x12\x0c\n\x04name\x18\x04 \x01(\t\"%\n\x06Output\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r\"\xda\x01\n\x05Graph\x12\"\n\x06inputs\x18\x01 \x03(\x0b\x32\x12.gradmill.v1.Input\x12%\n\tconstants\x18\x02 \x03(\x0b\x32\x12.gradmill.v1.Array\x12\x17\n\x0foperation_names\x18\x03 \x03(\t\x12 \n\x05nodes\x18\x04 \x03(\x0b\x32\x11.gradmill.v1.Node\x12$\n\x07outputs\x18\x05 \x03(\x0b\x32\x13.gradmill.v1.Output\x12%\n\tfunctions\x18\x06 \x03(\x0b\x32\x12.gradmill.v1.Graph\";\n\x07\x46ormula\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.gradmill.v1.Input*_\n\x0b\x45lementType\x12\x1c\n\x18\x45LEMENT_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT64\x10\x01\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT32\x10\x02\x42<\n\x0f\x64\x65v.gradmill.v1P\x01Z\'gradmill.dev/gen/gradmill/v1;gradmillv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,22 +32,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gradmill.v1.graph_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017dev.gradmill.v1P\001Z\'gradmill.dev/gen/gradmill/v1;gradmillv1'
-  _globals['_ELEMENTTYPE']._serialized_start=781
-  _globals['_ELEMENTTYPE']._serialized_end=876
+  _globals['_ELEMENTTYPE']._serialized_start=840
+  _globals['_ELEMENTTYPE']._serialized_end=935
   _globals['_ARRAY']._serialized_start=40
   _globals['_ARRAY']._serialized_end=140
   _globals['_INPUT']._serialized_start=142
   _globals['_INPUT']._serialized_end=226
   _globals['_PARAMETER']._serialized_start=229
-  _globals['_PARAMETER']._serialized_end=362
-  _globals['_INTEGERLIST']._serialized_start=364
-  _globals['_INTEGERLIST']._serialized_end=393
-  _globals['_NODE']._serialized_start=395
-  _globals['_NODE']._serialized_end=497
-  _globals['_OUTPUT']._serialized_start=499
-  _globals['_OUTPUT']._serialized_end=536
-  _globals['_GRAPH']._serialized_start=539
-  _globals['_GRAPH']._serialized_end=718
-  _globals['_FORMULA']._serialized_start=720
-  _globals['_FORMULA']._serialized_end=779
+  _globals['_PARAMETER']._serialized_end=382
+  _globals['_INTEGERLIST']._serialized_start=384
+  _globals['_INTEGERLIST']._serialized_end=413
+  _globals['_NODE']._serialized_start=415
+  _globals['_NODE']._serialized_end=517
+  _globals['_OUTPUT']._serialized_start=519
+  _globals['_OUTPUT']._serialized_end=556
+  _globals['_GRAPH']._serialized_start=559
+  _globals['_GRAPH']._serialized_end=777
+  _globals['_FORMULA']._serialized_start=779
+  _globals['_FORMULA']._serialized_end=838
 # @@protoc_insertion_point(module_scope)

@@ -39,18 +39,20 @@ class Input(_message.Message):
     def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., element_type: _Optional[_Union[ElementType, str]] = ...) -> None: ...
 
 class Parameter(_message.Message):
-    __slots__ = ("name", "integer", "number", "text", "integers")
+    __slots__ = ("name", "integer", "number", "text", "integers", "function")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INTEGER_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     INTEGERS_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
     name: str
     integer: int
     number: float
     text: str
     integers: IntegerList
-    def __init__(self, name: _Optional[str] = ..., integer: _Optional[int] = ..., number: _Optional[float] = ..., text: _Optional[str] = ..., integers: _Optional[_Union[IntegerList, _Mapping]] = ...) -> None: ...
+    function: int
+    def __init__(self, name: _Optional[str] = ..., integer: _Optional[int] = ..., number: _Optional[float] = ..., text: _Optional[str] = ..., integers: _Optional[_Union[IntegerList, _Mapping]] = ..., function: _Optional[int] = ...) -> None: ...
 
 class IntegerList(_message.Message):
     __slots__ = ("values",)
@@ -79,18 +81,20 @@ class Output(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
 
 class Graph(_message.Message):
-    __slots__ = ("inputs", "constants", "operation_names", "nodes", "outputs")
+    __slots__ = ("inputs", "constants", "operation_names", "nodes", "outputs", "functions")
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     CONSTANTS_FIELD_NUMBER: _ClassVar[int]
     OPERATION_NAMES_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     inputs: _containers.RepeatedCompositeFieldContainer[Input]
     constants: _containers.RepeatedCompositeFieldContainer[Array]
     operation_names: _containers.RepeatedScalarFieldContainer[str]
     nodes: _containers.RepeatedCompositeFieldContainer[Node]
     outputs: _containers.RepeatedCompositeFieldContainer[Output]
-    def __init__(self, inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., constants: _Optional[_Iterable[_Union[Array, _Mapping]]] = ..., operation_names: _Optional[_Iterable[str]] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ...) -> None: ...
+    functions: _containers.RepeatedCompositeFieldContainer[Graph]
+    def __init__(self, inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., constants: _Optional[_Iterable[_Union[Array, _Mapping]]] = ..., operation_names: _Optional[_Iterable[str]] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., functions: _Optional[_Iterable[_Union[Graph, _Mapping]]] = ...) -> None: ...
 
 class Formula(_message.Message):
     __slots__ = ("text", "inputs")
