@@ -6,6 +6,7 @@ import json
 import random
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from google.protobuf import json_format
 from gradmill.v1 import graph_pb2
 from gradmill_server.engine import ops
-from gradmill_server.engine.canonical import DIGEST_BYTES, canonical_bytes, canonicalize, digest
+from gradmill_server.engine.canonical import DIGEST_BYTES, body_of, canonical_bytes, canonicalize, digest
 from gradmill_server.engine.check import (
     DraftConstant,
     DraftInput,
@@ -24,7 +25,17 @@ from gradmill_server.engine.check import (
 )
 from gradmill_server.engine.checkpoints import Checkpoint
 from gradmill_server.engine.errors import DeadlineExceeded
-from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Node, Output, ParameterValue, Shape
+from gradmill_server.engine.ir import (
+    FloatArray,
+    Graph,
+    GraphBuilder,
+    Input,
+    Node,
+    Output,
+    ParameterValue,
+    Shape,
+    bodies_of,
+)
 from gradmill_server.engine.shapes import broadcast
 
 from tests import REPOSITORY
@@ -196,6 +207,43 @@ DIFFERENT = [
 def test_whatever_makes_another_function_makes_another_digest() -> None:
     """Operand order, names, input order, shapes, unused inputs, outputs and their order all count."""
     assert len({digest(canonicalize(graph)) for graph in DIFFERENT}) == len(DIFFERENT)
+
+
+def applied(body: Graph) -> Graph:
+    """Return a graph whose one operation has a body."""
+    builder = GraphBuilder([Input("x"), Input("y")])
+    index = builder.add(Node("apply", (0, 1), (), (("function", body_of(body)),)))
+    return builder.build([Output("value", index)])
+
+
+def test_a_body_counts_by_the_digest_of_its_own_canonical_form() -> None:
+    """The bytes of a parameter that is a function are kind 5 and 32 bytes, its digest, however it was written."""
+    graph = applied(DIFFERENT[0])
+    written = canonical_bytes(canonicalize(graph))
+    assert b"function\x05" + digest(canonicalize(DIFFERENT[0])) in written
+    roundabout = function(lambda x, y: {"value": x + y, "unused": x * y}, "x", "y")
+    roundabout = replace(roundabout, outputs=roundabout.outputs[:1])
+    assert canonical_bytes(canonicalize(applied(roundabout))) == written
+    assert len({digest(canonicalize(applied(body))) for body in DIFFERENT}) == len(DIFFERENT)
+
+
+def test_equal_bodies_make_equal_nodes() -> None:
+    """Two operations with bodies of one digest and the same arguments are one value; another body makes another."""
+    builder = GraphBuilder([Input("x"), Input("y")])
+    bodies = [body_of(DIFFERENT[0]), body_of(canonicalize(DIFFERENT[0])), body_of(DIFFERENT[1])]
+    indices = [builder.add(Node("apply", (0, 1), (), (("function", body),))) for body in bodies]
+    assert indices == [2, 2, 3]
+    assert bodies[0] == bodies[1] != bodies[2]
+
+
+def test_bodies_come_after_those_that_they_use() -> None:
+    """Each body of a graph is listed once, the innermost first, however deep they stand in one another."""
+    graphs = [DIFFERENT[0]]
+    for _ in range(3_000):
+        graphs.append(applied(graphs[-1]))
+    assert [len(body.digest) for body in bodies_of(graphs[3])] == [32] * 3
+    assert bodies_of(graphs[3]) == [body_of(graph) for graph in graphs[:3]]
+    assert len(bodies_of(graphs[-1])) == 3_000
 
 
 def test_names_of_nodes_do_not_count_but_survive() -> None:

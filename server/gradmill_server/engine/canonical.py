@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, never
-from gradmill_server.engine.ir import CONSTANT, renumbered
+from gradmill_server.engine.ir import CONSTANT, Body, renumbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ _MAGIC = b"gradmill.graph.v1\0"
 _FLOAT64 = 1
 _CONSTANT_TAG = b"\0"
 _OPERATION_TAG = b"\1"
-_INTEGER, _NUMBER, _TEXT, _INTEGERS = 1, 2, 3, 4
+_INTEGER, _NUMBER, _TEXT, _INTEGERS, _FUNCTION = 1, 2, 3, 4, 5
 
 DIGEST_BYTES = 32
 
@@ -55,6 +55,15 @@ def canonicalize(graph: Graph, checkpoint: Checkpoint = never) -> Graph:
             operations.append(operations_of[index])
             arguments.append(renumbered(arguments_of[index], number))
     return graph.renumbered(operations, arguments, number)
+
+
+def body_of(graph: Graph, checkpoint: Checkpoint = never) -> Body:
+    """Return a function as the body of an operation: in canonical form, with its digest.
+
+    The checkpoint is called every few milliseconds; it may raise to stop.
+    """
+    canonical = canonicalize(graph, checkpoint)
+    return Body(canonical, digest(canonical, checkpoint))
 
 
 def digest(canonical: Graph, checkpoint: Checkpoint = never) -> bytes:
@@ -139,6 +148,8 @@ def _parameter(value: ParameterValue) -> bytes:
             return bytes([_TEXT]) + _text(value)
         case tuple():
             return struct.pack(f"<BI{len(value)}q", _INTEGERS, len(value), *value)
+        case Body():
+            return bytes([_FUNCTION]) + value.digest
         case _:
             message = f"a parameter cannot be {type(value).__name__}"
             raise TypeError(message)

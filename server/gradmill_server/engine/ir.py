@@ -8,6 +8,7 @@ Grammar of what a graph holds::
                | "constant" shape bytes                       equal only when their bits are equal
                | operation argument* parameter*               each argument is the index of an earlier node
     output   ::= name index
+    parameter::= name value                               a value is a number, a text, numbers, or a function's body
 
 A node's index is its identity. This module knows no operation, no derivative and no backend.
 
@@ -23,8 +24,8 @@ import operator
 import struct
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, overload
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,8 @@ from gradmill_server.engine.checkpoints import Checkpoint, never, watched
 
 Shape = tuple[int, ...]
 Arguments = tuple[int, ...]
-ParameterValue = int | float | str | bytes | tuple[int, ...]
-Parameters = tuple[tuple[str, ParameterValue], ...]
+ParameterValue: TypeAlias = "int | float | str | bytes | tuple[int, ...] | Body"
+Parameters: TypeAlias = tuple[tuple[str, ParameterValue], ...]
 FloatArray = npt.NDArray[np.float64]
 
 INPUT = "input"
@@ -209,6 +210,41 @@ class Graph:
         outputs = tuple([Output(entry.name, number[entry.node]) for entry in self.outputs])
         labels = {number[index]: label for index, label in self.labels.items() if number[index] >= 0}
         return Graph(self.inputs, Nodes(operations, arguments, shapes, parameters), outputs, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A function that an operation of another one applies, as its static parameter. Bodies of one digest are equal.
+
+    Attributes:
+        graph: the function, in canonical form; its own operations may have bodies.
+        digest: the SHA-256 of its canonical form, 32 bytes.
+    """
+
+    graph: Graph = field(compare=False, repr=False)
+    digest: bytes
+
+
+def bodies_of(graph: Graph) -> list[Body]:
+    """Return every body that a graph uses, itself or through another one: each once, after those that it uses."""
+    ordered: dict[bytes, Body] = {}
+    waiting = _own_bodies(graph)
+    while waiting:
+        body = waiting.pop()
+        if body.digest in ordered:
+            continue
+        missing = [inner for inner in _own_bodies(body.graph) if inner.digest not in ordered]
+        if missing:
+            waiting += [body, *missing]
+        else:
+            ordered[body.digest] = body
+    return list(ordered.values())
+
+
+def _own_bodies(graph: Graph) -> list[Body]:
+    """Return the bodies of a graph's own operations, each once, in order of first use."""
+    values = [value for entry in graph.nodes.parameters.values() for _, value in entry if isinstance(value, Body)]
+    return list(dict.fromkeys(values))
 
 
 def size(shape: Shape) -> int:

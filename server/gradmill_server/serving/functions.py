@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradmill_server.engine.canonical import DIGEST_BYTES, canonicalize, digest
 from gradmill_server.engine.checkpoints import Checkpoint, never
-from gradmill_server.engine.ir import CONSTANT, Graph, size
+from gradmill_server.engine.ir import CONSTANT, Graph, bodies_of, size
 from gradmill_server.engine.limits import Limits
 from gradmill_server.serving.cache import ByteBoundedCache, Shelf
 from gradmill_server.serving.errors import DigestUnknown
@@ -29,14 +29,16 @@ class StoredFunction:
 
     @property
     def byte_size(self) -> int:
-        """About how many bytes it occupies."""
-        graph = self.graph
-        nodes = graph.nodes
-        constants = sum(
-            8 * size(nodes.shape(index)) for index in nodes.parameters if nodes.operations[index] == CONSTANT
-        )
-        names = sum(len(text) for text in graph.labels.values())
-        return _NODE_BYTES * (len(graph.nodes) + len(graph.inputs) + len(graph.outputs)) + constants + names
+        """About how many bytes it occupies, with the bodies that it uses."""
+        return _byte_size(self.graph) + sum(_byte_size(body.graph) for body in bodies_of(self.graph))
+
+
+def _byte_size(graph: Graph) -> int:
+    """Return about how many bytes a graph occupies without its bodies."""
+    nodes = graph.nodes
+    constants = sum(8 * size(nodes.shape(index)) for index in nodes.parameters if nodes.operations[index] == CONSTANT)
+    names = sum(len(text) for text in graph.labels.values())
+    return _NODE_BYTES * (len(graph.nodes) + len(graph.inputs) + len(graph.outputs)) + constants + names
 
 
 @dataclass(frozen=True, slots=True)
