@@ -15,6 +15,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gradmill_server.engine.ir import Parameters
+
 from tests.engine.ops.references import REFERENCES, Number
 
 INF = math.inf
@@ -186,26 +188,51 @@ class Waiting(NamedTuple):
     gradient: tuple[float, ...]
 
 
-_LARGEST = ("amax", "max_reduce", "reduce_max")
-_LOG_SUM = ("logsumexp",)
-_PRODUCT = ("prod", "product", "reduce_prod")
-
 WAITING = (
     Waiting("sinc at 0; its second derivative -pi**2/3", ("sinc",), 1.0, (0.0,)),
     Waiting("lgamma at 0", ("lgamma", "gammaln", "loggamma"), INF, (-INF,)),
     Waiting("digamma at -1", ("digamma", "psi"), NAN, (INF,)),
     Waiting("erfinv at 1", ("erfinv",), INF, (INF,)),
-    Waiting("norm of [0, 0]", ("norm",), 0.0, (0.0, 0.0)),
-    Waiting("std of [1, 1]", ("std",), 0.0, (0.0, 0.0)),
-    Waiting("prod of [0, 2, 3]", _PRODUCT, 0.0, (6.0, 0.0, 0.0)),
-    Waiting("prod of [0, 0, 3]", _PRODUCT, 0.0, (0.0, 0.0, 0.0)),
-    Waiting("max of [1, 1]", _LARGEST, 1.0, (0.5, 0.5)),
-    Waiting("max of [1, 1, 0]", _LARGEST, 1.0, (0.5, 0.5, 0.0)),
-    Waiting("first of sorted [1, 1]", ("sort",), 1.0, (1.0, 0.0)),
-    Waiting("logsumexp of [-inf, -inf]", _LOG_SUM, -INF, (0.5, 0.5)),
-    Waiting("logsumexp of [inf, 0]", _LOG_SUM, INF, (1.0, 0.0)),
 )
 """Rows to be moved to `CASES` once their operation exists."""
+
+
+class ArrayCase(NamedTuple):
+    """A row of the contract for an operation on the elements of one vector.
+
+    Attributes:
+        operation: its name; what is looked at is its result, or the first element of that.
+        vector: the elements.
+        value: the promised value.
+        gradient: the promised derivative by each element.
+        parameters: the operation's static parameters.
+    """
+
+    operation: str
+    vector: tuple[float, ...]
+    value: float
+    gradient: tuple[float, ...]
+    parameters: Parameters = (("axes", (0,)),)
+
+
+ARRAY_CASES = (
+    ArrayCase("norm", (0.0, 0.0), 0.0, (0.0, 0.0)),
+    ArrayCase("std", (1.0, 1.0), 0.0, (0.0, 0.0)),
+    ArrayCase("prod", (0.0, 2.0, 3.0), 0.0, (6.0, 0.0, 0.0)),
+    ArrayCase("prod", (0.0, 0.0, 3.0), 0.0, (0.0, 0.0, 0.0)),
+    ArrayCase("amax", (1.0, 1.0), 1.0, (0.5, 0.5)),
+    ArrayCase("amax", (1.0, 1.0, 0.0), 1.0, (0.5, 0.5, 0.0)),
+    ArrayCase("amin", (1.0, 1.0, 2.0, 1.0), 1.0, (1 / 3, 1 / 3, 0.0, 1 / 3)),
+    ArrayCase("amax", (NAN, 1.0), NAN, (NAN, NAN)),
+    ArrayCase("sort", (1.0, 1.0), 1.0, (1.0, 0.0), (("axis", 0),)),
+    ArrayCase("logsumexp", (-INF, -INF), -INF, (0.5, 0.5)),
+    ArrayCase("logsumexp", (INF, 0.0), INF, (1.0, 0.0)),
+    ArrayCase("logsumexp", (1000.0, 1000.0), 1000.0 + math.log(2.0), (0.5, 0.5)),
+    ArrayCase("softmax", (1000.0, -1000.0), 1.0, (0.0, 0.0), (("axis", 0),)),
+    ArrayCase("cumprod", (0.0, 2.0), 0.0, (1.0, 0.0), (("axis", 0),)),
+    ArrayCase("argmax", (1.0, 3.0, 3.0), 1.0, (0.0, 0.0, 0.0), (("axis", 0),)),
+    ArrayCase("any", (0.0, 3.0), 1.0, (0.0, 0.0)),
+)
 
 
 class HigherCase(NamedTuple):

@@ -9,10 +9,14 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from gradmill_server.engine import ops
-from gradmill_server.engine.autodiff import Propagation
+from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, backward, push_forward
+from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.canonical import canonicalize
 from gradmill_server.engine.formula import parse_formula
 from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Output
+from gradmill_server.engine.ops.arrays.movement import part, reshaped
+from gradmill_server.engine.ops.value import Value
+from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.passes.simplify import simplify
 from gradmill_server.engine.passes.stable_forms import STABLE_FORM_NAMES, use_stable_forms
 from gradmill_server.engine.points import PointBatch
@@ -32,12 +36,14 @@ from tests.engine.ops.accuracy import unit
 from tests.engine.ops.derivatives import gradient
 from tests.engine.ops.references import MP, Number
 from tests.engine.semantics_table import (
+    ARRAY_CASES,
     CASES,
     MASKINGS,
     MEANINGS,
     SECOND_DERIVATIVES,
     STABLE_SPELLINGS,
     WAITING,
+    ArrayCase,
     Case,
     HigherCase,
     Outcome,
@@ -304,3 +310,30 @@ def test_mirrored_spellings_are_stable_too(formula: str, form: str, slope: float
     assert value[0].array.tolist() == [-1e-20]
     assert gradients[0].array.tolist() == [[slope]]
     assert use_stable_forms(graph)[1] == (form,)
+
+
+@pytest.mark.parametrize("case", ARRAY_CASES, ids=lambda case: f"{case.operation}{list(case.vector)}")
+def test_operations_on_arrays_keep_the_conventions(case: ArrayCase) -> None:
+    """Ties share equally, masks and zeros do not poison, infinities have their limits; forward and reverse agree."""
+    builder = GraphBuilder([Input("x", (len(case.vector),))])
+    result = Value(builder, ops.emit(builder, case.operation, (0,), case.parameters))
+    first = result if not result.shape else sliced_first(result)
+    graph = simplify(expand(builder.build([Output("value", first.index)])))
+    builder, node = GraphBuilder.extending(graph), graph.outputs[0].node
+    adjoint = backward(builder, node, [0], Propagation())[0]
+    (tangent,) = push_forward(
+        builder, [node], {0: builder.constant(np.eye(len(case.vector)))}, Propagation(), (len(case.vector),)
+    )
+    zeros = builder.constant(np.zeros(len(case.vector)))
+    nodes = [node, *(zeros if entry == NO_ADJOINT else entry for entry in (adjoint, tangent))]
+    outputs = [Output(f"output{place}", entry) for place, entry in enumerate(nodes)]
+    vector = np.array([case.vector])
+    value, reverse, forward = NumpyExecutable(simplify(builder.build(outputs))).run([vector], 1, no_checkpoint)
+    np.testing.assert_array_equal(value[0], case.value)
+    np.testing.assert_allclose(reverse[0], case.gradient, rtol=1e-15)
+    np.testing.assert_allclose(forward[0], case.gradient, rtol=1e-15)
+
+
+def sliced_first(vector: Value) -> Value:
+    """Return the first element of a vector."""
+    return reshaped(part(vector, 0, 0, 1), ())

@@ -130,7 +130,7 @@ class _Checker:
         self.violations: list[Violation] = []
         self.builder = GraphBuilder()
         self.index_of: list[int] = []
-        self.operations: list[ops.Operation | None] = []
+        self.operations: list[ops.Row | None] = []
 
     def run(self) -> Graph:
         self.counts()
@@ -236,14 +236,14 @@ class _Checker:
             self.index_of.append(_BROKEN if shape is None else self.builder.constant(np.reshape(entry.values, shape)))
 
     def operation_names(self) -> None:
-        public = [name for name, row in ops.TABLE.items() if not row.internal]
+        public = [name for name, row in ops.ROWS.items() if not row.internal]
         seen: set[str] = set()
         for position, name in enumerate(self.draft.operation_names):
             if name in seen:
                 description = f"operation {quote(name)} is named twice"
                 self.mistake(f"operation_names[{position}]", "OPERATION_DUPLICATE", description, name=name)
             seen.add(name)
-            row = ops.TABLE.get(name)
+            row = ops.ROWS.get(name)
             if row is None or row.internal:
                 near = difflib.get_close_matches(name[: self.limits.maximum_name_characters], public, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -271,7 +271,7 @@ class _Checker:
         arguments = renumbered(node.arguments, self.index_of)
         return _BROKEN if _BROKEN in arguments else self.added(position, node, row, arguments)
 
-    def row(self, position: int, node: DraftNode) -> ops.Operation | None:
+    def row(self, position: int, node: DraftNode) -> ops.Row | None:
         """Return a node's operation, or None when there is none that fits."""
         if not 0 <= node.operation < len(self.operations):
             description = f"operation {node.operation} is not an index into {len(self.operations)} operation names"
@@ -280,21 +280,24 @@ class _Checker:
         row = self.operations[node.operation]
         if row is None:
             return None
-        if len(node.arguments) != row.arity:
-            description = f"{row.name} takes {row.arity} arguments, {len(node.arguments)} were given"
+        if not row.accepts(len(node.arguments)):
+            description = f"{row.name} takes {row.takes} arguments, {len(node.arguments)} were given"
             self.node_mistake(position, "arguments", "ARITY", description)
             return None
-        if node.parameters:
+        if node.parameters and isinstance(row, ops.Operation):
             description = f"{row.name} has no parameter {quote(node.parameters[0][0])}"
             self.node_mistake(position, "parameters[0]", "PARAMETER_UNKNOWN", description)
             return None
         return row
 
-    def added(self, position: int, node: DraftNode, row: ops.Operation, arguments: Arguments) -> int:
+    def added(self, position: int, node: DraftNode, row: ops.Row, arguments: Arguments) -> int:
         try:
-            index = ops.emit(self.builder, row.name, arguments)
+            index = ops.emit(self.builder, row.name, arguments, node.parameters)
         except ShapeMismatch as mismatch:
             self.node_mistake(position, "arguments", mismatch.reason, mismatch.message)
+            return _BROKEN
+        except ops.InvalidParameter as invalid:
+            self.node_mistake(position, "parameters", invalid.reason, invalid.message)
             return _BROKEN
         shape = self.builder.nodes.shape(index)
         if shape and size(shape) > self.limits.maximum_elements_per_value:

@@ -13,6 +13,7 @@ from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.canonical import canonicalize
 from gradmill_server.engine.errors import InvalidPoints, InvalidWant, LimitExceeded, quote
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output
+from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.passes.stable_forms import use_stable_forms
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def explain(graph: Graph, point: PointBatch, output: str = "") -> Explanation:
         message = f"points: an explanation needs exactly one point, {point.count} were given"
         raise InvalidPoints(message, reason="POINTS_COUNT", metadata={"field": "points"})
     stable, stable_forms = use_stable_forms(_only(graph, output))
-    shown = canonicalize(stable)
+    shown = canonicalize(expand(stable))
     if len(shown.nodes) > MAXIMUM_EXPLAINED_NODES:
         raise LimitExceeded.of(
             what="number of values to explain",
@@ -157,7 +158,7 @@ def _evaluated(builder: GraphBuilder, wanted: list[int], point: PointBatch) -> d
 
 
 def _expression(node: Node, labels: list[str]) -> str:
-    return ops.TABLE[node.operation].expression([labels[argument] for argument in node.arguments])
+    return ops.ROWS[node.operation].expression([labels[argument] for argument in node.arguments])
 
 
 def _labels(graph: Graph) -> list[str]:

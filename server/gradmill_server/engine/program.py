@@ -14,6 +14,7 @@ from gradmill_server.engine.backends.results import ResultGroup
 from gradmill_server.engine.checkpoints import Checkpoint, never, watched
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output, Shape, size
+from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.passes.simplify import simplify
 from gradmill_server.engine.passes.stable_forms import use_stable_forms
 from gradmill_server.engine.wants import Kind, Want
@@ -194,7 +195,7 @@ def compile_program(
     stable_forms: tuple[str, ...] = ()
     if not options.parity:
         graph, stable_forms = use_stable_forms(graph, options.disabled_stable_forms, checkpoint)
-    graph = simplify(graph, checkpoint)
+    graph = simplify(expand(graph, checkpoint), checkpoint)
     propagation = Propagation(strong_zeros=not options.parity)
     native = runs_natively(graph)
     groups, differentiated = _differentiated(graph, wants, propagation, limits, checkpoint)

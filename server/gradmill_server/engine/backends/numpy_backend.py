@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import FloatArray, Graph, Node, Shape
     from gradmill_server.engine.limits import Limits
+    from gradmill_server.engine.ops.array_operation import ParameterMap
 
 _BYTES_PER_ELEMENT = 8
 _BYTES_PER_INSTRUCTION = 150
@@ -160,9 +161,12 @@ def _constant(node: Node) -> FloatArray:
 
 def _aligned(graph: Graph, node: Node) -> Callable[..., FloatArray]:
     """Return the operation's function; operands of lower rank first get axes of extent 1 after that of the points."""
+    shapes = [graph.nodes[argument].shape for argument in node.arguments]
+    row = ops.ARRAYS.get(node.operation)
+    if row is not None:
+        return _on_arrays(row, dict(node.parameters), shapes)
     function = ops.TABLE[node.operation].value
     rank = len(node.shape)
-    shapes = [graph.nodes[argument].shape for argument in node.arguments]
     if all(len(shape) == rank for shape in shapes):
         return function
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
@@ -176,6 +180,21 @@ def _aligned(graph: Graph, node: Node) -> Callable[..., FloatArray]:
         )
 
     return aligned
+
+
+def _on_arrays(row: ops.ArrayOperation, parameters: ParameterMap, shapes: Sequence[Shape]) -> Callable[..., FloatArray]:
+    """Return an array operation's function, for operands that may be plain numbers."""
+    value = row.value
+    if value is None:
+        message = f"{row.name} is to be expanded before it is run"
+        raise ValueError(message)
+
+    def function(*operands: FloatArray) -> FloatArray:
+        arrays = [np.reshape(operand, (-1, *shape)) for operand, shape in zip(operands, shapes, strict=True)]
+        result: FloatArray = value(parameters, *arrays)
+        return result
+
+    return function
 
 
 def _per_point(value: FloatArray | None, rows: int, shape: Shape) -> FloatArray:

@@ -102,16 +102,16 @@ class Lowering:
 
     def _invoke(self, step: Invoke) -> None:
         operation = self._scope.function(step.function)
-        if step.operands != operation.arity:
+        if not operation.accepts(step.operands):
             raise self._wrong_count(step, operation)
         self._stack.append(self._emit(operation.name, self._take(step.operands), step.function))
 
-    def _wrong_count(self, step: Invoke, operation: ops.Operation) -> InvalidFormula:
-        expected, name = operation.arity, step.function.value
-        message = f"{name} takes {expected} argument{'s' if expected > 1 else ''}, {step.operands} given"
-        if step.operands > expected and operation.name in _NESTED:
+    def _wrong_count(self, step: Invoke, operation: ops.Row) -> InvalidFormula:
+        expected, name = operation.takes, step.function.value
+        message = f"{name} takes {expected} argument{'' if expected == '1' else 's'}, {step.operands} given"
+        if operation.name in _NESTED:
             message += f"; nest them: {name}(a, {name}(b, c))"
-        counts = {"expected": str(expected), "given": str(step.operands)}
+        counts = {"expected": expected, "given": str(step.operands)}
         return self._source.mistake(offset(step.function), Reason.ARITY, message, name=name, **counts)
 
     def _compare(self, step: Compare) -> None:

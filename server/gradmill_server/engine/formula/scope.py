@@ -158,7 +158,7 @@ class Scope:
                 raise self._mistake(token, Reason.OUTPUT, message)
             raise self._unknown(token, "; 'return' takes names of assigned values and of inputs used above")
 
-    def function(self, token: Token) -> ops.Operation:
+    def function(self, token: Token) -> ops.Row:
         """Return the operation that a call names.
 
         Raises:

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeAlias
 
+from gradmill_server.engine.ir import GraphBuilder, Parameters
 from gradmill_server.engine.ops import arithmetic, exponential, piecewise, special, trigonometric
+from gradmill_server.engine.ops.array_operation import ArrayOperation, InvalidParameter
+from gradmill_server.engine.ops.arrays import ARRAY_OPERATIONS
 from gradmill_server.engine.ops.operation import Operation, Partial, Select
-from gradmill_server.engine.ops.value import Value, emit
+from gradmill_server.engine.ops.value import Value, emit_elementwise
 
-__all__ = ["FUNCTION_NAMES", "TABLE", "Operation", "Partial", "Select", "Value", "emit"]
+__all__ = [
+    "ARRAYS",
+    "FUNCTION_NAMES",
+    "ROWS",
+    "TABLE",
+    "ArrayOperation",
+    "InvalidParameter",
+    "Operation",
+    "Partial",
+    "Row",
+    "Select",
+    "Value",
+    "emit",
+]
+
+Row: TypeAlias = Operation | ArrayOperation
+"""A row of the table."""
 
 
 def _table() -> Mapping[str, Operation]:
@@ -23,8 +43,18 @@ def _table() -> Mapping[str, Operation]:
     return MappingProxyType(rows)
 
 
-def _function_names(table: Mapping[str, Operation]) -> Mapping[str, Operation]:
-    names: dict[str, Operation] = {}
+def _arrays() -> Mapping[str, ArrayOperation]:
+    rows: dict[str, ArrayOperation] = {}
+    for row in ARRAY_OPERATIONS:
+        if row.name in rows or row.name in TABLE:
+            message = f"operation {row.name!r} is in the table twice"
+            raise ValueError(message)
+        rows[row.name] = row
+    return MappingProxyType(rows)
+
+
+def _function_names(table: Mapping[str, Row]) -> Mapping[str, Row]:
+    names: dict[str, Row] = {}
     for row in table.values():
         if row.internal:
             continue
@@ -36,7 +66,26 @@ def _function_names(table: Mapping[str, Operation]) -> Mapping[str, Operation]:
 
 
 TABLE: Mapping[str, Operation] = _table()
+"""Every element-wise operation by its name."""
+
+ARRAYS: Mapping[str, ArrayOperation] = _arrays()
+"""Every operation on whole arrays by its name."""
+
+ROWS: Mapping[str, Row] = MappingProxyType({**TABLE, **ARRAYS})
 """Every operation by its name."""
 
-FUNCTION_NAMES: Mapping[str, Operation] = _function_names(TABLE)
+FUNCTION_NAMES: Mapping[str, Row] = _function_names(ROWS)
 """Every name and alias a formula may call."""
+
+
+def emit(builder: GraphBuilder, name: str, arguments: Sequence[int], parameters: Parameters = ()) -> int:
+    """Add an operation to a graph, with the shape its arguments give it; return its index.
+
+    Raises:
+        ShapeMismatch: when the arguments' shapes do not fit.
+        InvalidParameter: for parameters that the operation does not take.
+    """
+    row = ARRAYS.get(name)
+    if row is not None:
+        return row.emit(builder, arguments, parameters)
+    return emit_elementwise(builder, name, arguments)

@@ -87,6 +87,15 @@ class Operation:
         """The number of operands."""
         return len(self.partials)
 
+    @property
+    def takes(self) -> str:
+        """How many operands it takes, for messages."""
+        return str(self.arity)
+
+    def accepts(self, count: int) -> bool:
+        """Whether it takes so many operands."""
+        return count == self.arity
+
     def expression(self, operands: Sequence[str]) -> str:
         """Return the operation written with its operands' names."""
         if self.notation:

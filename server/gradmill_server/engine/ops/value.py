@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gradmill_server.engine.ir import GraphBuilder, Node, Parameters
+from gradmill_server.engine.ir import GraphBuilder, Node, Shape
 from gradmill_server.engine.shapes import broadcast
 
 
@@ -25,6 +25,11 @@ class Value:
     def node(self) -> Node:
         """The node referred to."""
         return self.builder[self.index]
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of one point's value."""
+        return self.builder.nodes.shape(self.index)
 
     @property
     def constant(self) -> float | None:
@@ -71,18 +76,18 @@ class Value:
         return other.index if isinstance(other, Value) else self.builder.constant(other)
 
     def _result(self, operation: str, *arguments: int) -> Value:
-        return Value(self.builder, emit(self.builder, operation, arguments))
+        return Value(self.builder, emit_elementwise(self.builder, operation, arguments))
 
 
-def emit(builder: GraphBuilder, name: str, arguments: Sequence[int], parameters: Parameters = ()) -> int:
-    """Add an operation to a graph, with the shape its arguments give it; return its index.
+def emit_elementwise(builder: GraphBuilder, name: str, arguments: Sequence[int]) -> int:
+    """Add an element-wise operation to a graph, with the shape its arguments give it; return its index.
 
     Raises:
         ShapeMismatch: when the arguments' shapes do not broadcast.
     """
     nodes = builder.nodes
     shape = broadcast(name, [nodes.shape(argument) for argument in arguments]) if nodes.shapes else ()
-    return builder.put(name, tuple(arguments), shape, parameters)
+    return builder.put(name, tuple(arguments), shape)
 
 
 def apply(operation: str, *operands: Value | float) -> Value:
@@ -93,7 +98,7 @@ def apply(operation: str, *operands: Value | float) -> Value:
     """
     builder = next(operand.builder for operand in operands if isinstance(operand, Value))
     arguments = [operand.index if isinstance(operand, Value) else builder.constant(operand) for operand in operands]
-    return Value(builder, emit(builder, operation, arguments))
+    return Value(builder, emit_elementwise(builder, operation, arguments))
 
 
 def elementwise(operation: str) -> Callable[..., Value]:

@@ -51,13 +51,19 @@ def _folded(builder: GraphBuilder, node: Node) -> int | None:
     operands = [builder[argument] for argument in node.arguments]
     if size(node.shape) > min(_LARGEST_CONSTANT, max(size(operand.shape) for operand in operands)):
         return None
-    value = ops.TABLE[node.operation].value(*(operand.constant_array() for operand in operands))
-    return builder.constant(value)
+    arrays = [operand.constant_array() for operand in operands]
+    row = ops.ARRAYS.get(node.operation)
+    if row is None:
+        return builder.constant(ops.TABLE[node.operation].value(*arrays))
+    if row.value is None:
+        return None
+    return builder.constant(row.value(dict(node.parameters), *[array[np.newaxis] for array in arrays])[0])
 
 
 def _without_neutral(builder: GraphBuilder, node: Node) -> int | None:
     """Return the other operand when one is the operation's neutral number, bit for bit."""
-    neutral = ops.TABLE[node.operation].neutral
+    row = ops.TABLE.get(node.operation)
+    neutral = () if row is None else row.neutral
     for position, number in enumerate(neutral):
         if number is None or not _is(builder, node.arguments[position], number):
             continue
@@ -141,12 +147,12 @@ _IDENTITIES: dict[str, tuple[Callable[[GraphBuilder, Node], int | None], tuple[s
     "subtract": (_difference_with_negative, ("negate",)),
     "power": (_small_power, (CONSTANT,)),
     # Its branches may be the same, whatever they are.
-    "where": (_decided_choice, (*ops.TABLE, CONSTANT, INPUT)),
+    "where": (_decided_choice, (*ops.ROWS, CONSTANT, INPUT)),
 }
 """An operation's identity, and the operands it looks for."""
 
 _TRIGGERS = {
     # Folding and neutral numbers look for constants.
     name: frozenset((CONSTANT, *(_IDENTITIES[name][1] if name in _IDENTITIES else ())))
-    for name in ops.TABLE
+    for name in ops.ROWS
 }

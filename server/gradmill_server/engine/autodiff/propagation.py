@@ -1,0 +1,96 @@
+"""What passes through a local partial, and where an operation stands for its rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradmill_server.engine import ops
+from gradmill_server.engine.ir import CONSTANT, INPUT
+from gradmill_server.engine.ops.array_operation import Site
+from gradmill_server.engine.ops.value import Value, emit_elementwise
+
+if TYPE_CHECKING:
+    from gradmill_server.engine.ir import GraphBuilder, Nodes, Shape
+    from gradmill_server.engine.ops import Partial
+
+
+@dataclass(frozen=True, slots=True)
+class Propagation:
+    """How an adjoint or a tangent, here called the seed, passes through a local partial.
+
+    Attributes:
+        strong_zeros: whether a zero seed contributes exactly zero whatever the partial. Without it, plain IEEE
+            arithmetic: 0 times inf is NaN.
+    """
+
+    strong_zeros: bool = True
+
+    def scale(self, builder: GraphBuilder, seed: int, partial: Partial) -> int | None:
+        """Add seed times partial to the graph and return its index, or None when it is zero by structure."""
+        if isinstance(partial, Value):
+            return self._product(builder, seed, partial.index)
+        if isinstance(partial, ops.Select):
+            return self._choose(builder, seed, partial)
+        if partial == 0.0:
+            return None
+        if abs(partial) == 1.0:
+            return seed if partial > 0.0 else emit_elementwise(builder, "negate", (seed,))
+        number = builder.constant(partial)
+        if np.isfinite(partial):
+            return emit_elementwise(builder, "multiply", (seed, number))
+        return self._product(builder, seed, number)
+
+    def _product(self, builder: GraphBuilder, seed: int, partial: int) -> int:
+        number = builder.nodes.number(seed)
+        if number == 1.0:
+            return partial
+        plain = number or not self.strong_zeros or _always_finite(builder.nodes, partial)
+        return emit_elementwise(builder, "multiply" if plain else "strong_product", (seed, partial))
+
+    def _choose(self, builder: GraphBuilder, seed: int, partial: ops.Select) -> int | None:
+        if_true = self.scale(builder, seed, partial.if_true)
+        if_false = self.scale(builder, seed, partial.if_false)
+        if if_true is None and if_false is None:
+            return None
+        branches = [builder.constant(0.0) if branch is None else branch for branch in (if_true, if_false)]
+        return emit_elementwise(builder, "where", (partial.condition.index, *branches))
+
+    def site(self, builder: GraphBuilder, index: int, row: ops.ArrayOperation, leading: Shape) -> Site:
+        """Return an occurrence of an array operation, for its rules."""
+
+        def scale(seed: Value, partial: Partial) -> Value | None:
+            product = self.scale(builder, seed.index, partial)
+            return None if product is None else Value(builder, product)
+
+        result, *operands = result_and_operands(builder, index)
+        parameters = dict(builder.nodes.parameters.get(index, ()))
+        return Site(row, result, tuple(operands), parameters, leading, scale)
+
+
+def _always_finite(nodes: Nodes, index: int) -> bool:
+    operation = nodes.operations[index]
+    if operation == CONSTANT:
+        return bool(np.isfinite(nodes[index].constant_array()).all())
+    row = ops.TABLE.get(operation)
+    return operation != INPUT and row is not None and row.finite
+
+
+def local_partial(builder: GraphBuilder, index: int, operand: int) -> int | None:
+    """Add the local partial of an element-wise node by one of its operands; return its index, or None where it is zero.
+
+    None as well for an operation on arrays, whose partial is no array of the result's shape.
+    """
+    row = ops.TABLE.get(builder.nodes.operations[index])
+    rule = None if row is None else row.partials[operand]
+    if rule is None:
+        return None
+    partial = rule(*result_and_operands(builder, index)) if callable(rule) else rule
+    return Propagation().scale(builder, builder.constant(1.0), partial)
+
+
+def result_and_operands(builder: GraphBuilder, index: int) -> list[Value]:
+    """Return what a rule of a local partial is called with."""
+    return [Value(builder, index), *[Value(builder, argument) for argument in builder.nodes.arguments[index]]]

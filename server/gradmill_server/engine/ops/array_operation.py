@@ -1,0 +1,206 @@
+"""A row of the table for operations on whole arrays: reductions, rearrangements, products and factorisations.
+
+Shapes here are those of one point. Values carry one axis of points in front, and tangents and cotangents may carry one
+axis of directions in front of their value's shape: a rule that respects it differentiates in many directions at once,
+with a graph whose size does not depend on their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from gradmill_server.engine.errors import InvalidGraph
+from gradmill_server.engine.ir import GraphBuilder, Parameters, ParameterValue, Shape
+from gradmill_server.engine.ops.operation import Partial
+from gradmill_server.engine.ops.value import Value
+
+ParameterMap = Mapping[str, ParameterValue]
+
+
+class InvalidParameter(InvalidGraph):
+    """A static parameter that is missing, unknown, of another kind, or out of range."""
+
+    default_reason = "PARAMETER_INVALID"
+    advice = "Correct the parameter named; the list of operations shows what each one takes."
+
+
+class Parameter(NamedTuple):
+    """A static parameter that an operation takes: its name, its kind of value, and whether it may be left out."""
+
+    name: str
+    kind: type
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One occurrence of an operation, as rules of derivatives see it.
+
+    Attributes:
+        row: the operation.
+        result: its value.
+        operands: what it is applied to.
+        parameters: its static parameters.
+        leading: the shape in front of tangents and cotangents: () or (directions,).
+        scale: multiplies a tangent or cotangent by a local partial, as the propagation in force says; None for zero.
+    """
+
+    row: ArrayOperation
+    result: Value
+    operands: tuple[Value, ...]
+    parameters: ParameterMap
+    leading: Shape
+    scale: Callable[[Value, Partial], Value | None]
+
+
+ShapeRule = Callable[[ParameterMap, Sequence[Shape]], Shape]
+"""Returns the shape of the result. Raises ShapeMismatch or InvalidParameter."""
+
+ArrayFunction = Callable[..., Any]
+"""Called with the parameters and then the operands, each [points or 1, *shape]; returns [points or 1, *shape]."""
+
+Expansion = Callable[[Site], Value]
+"""Writes the operation in other operations."""
+
+Pullback = Callable[[Site, Value, Sequence[bool]], list[Value | None]]
+"""Given the cotangent of the result and which operands are wanted, returns the cotangent of each; None for zero."""
+
+Pushforward = Callable[[Site, Sequence[Value | None]], Value | None]
+"""Given the tangent of each operand, None for zero, returns that of the result; None for zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayOperation:
+    """An operation on whole arrays.
+
+    Attributes:
+        name: what graphs and formulas call it.
+        summary: one sentence.
+        signature: how a formula calls it.
+        shape: its rule of shapes.
+        least: the fewest operands it takes.
+        most: the most operands it takes; None for any number.
+        parameters: the static parameters it takes.
+        expansion: writes it in other operations before anything is differentiated; None where it has rules of its own.
+        value: computes it in NumPy; None where it is always expanded.
+        pullback: its rule for reverse mode; None where its derivative is zero by convention.
+        pushforward: its rule for forward mode; None where its derivative is zero by convention.
+        lowering: writes it in primitives, after differentiation, for native code; None for primitives, and where only
+            NumPy can run it.
+        aliases: other names that formulas accept.
+        convention: the derivative by convention where it does not exist; empty when nothing needs saying.
+        internal: whether only derivative rules and passes may use it.
+        source: where formulas come from.
+    """
+
+    name: str
+    summary: str
+    signature: str
+    shape: ShapeRule
+    least: int = 1
+    most: int | None = 1
+    parameters: tuple[Parameter, ...] = ()
+    expansion: Expansion | None = None
+    value: ArrayFunction | None = None
+    pullback: Pullback | None = None
+    pushforward: Pushforward | None = None
+    lowering: Expansion | None = None
+    aliases: tuple[str, ...] = ()
+    convention: str = ""
+    internal: bool = False
+    source: str = ""
+
+    def emit(self, builder: GraphBuilder, arguments: Sequence[int], parameters: Parameters = ()) -> int:
+        """Add the operation to a graph; return its index.
+
+        Raises:
+            InvalidParameter: for parameters that the operation does not take.
+            ShapeMismatch: when the operands' shapes do not fit.
+        """
+        given = dict(parameters)
+        self.check_parameters(given)
+        shape = self.shape(given, [builder.nodes.shape(argument) for argument in arguments])
+        return builder.put(self.name, tuple(arguments), shape, parameters)
+
+    def apply(self, *operands: Value, **parameters: ParameterValue) -> Value:
+        """Add the operation to the graph that the operands belong to. Raises like `emit`."""
+        builder = operands[0].builder
+        arguments = [operand.index for operand in operands]
+        return Value(builder, self.emit(builder, arguments, tuple(sorted(parameters.items()))))
+
+    @property
+    def takes(self) -> str:
+        """How many operands it takes, for messages."""
+        if self.most is None:
+            return f"at least {self.least}"
+        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+
+    def accepts(self, count: int) -> bool:
+        """Whether it takes so many operands."""
+        return self.least <= count and (self.most is None or count <= self.most)
+
+    def check_parameters(self, given: ParameterMap) -> None:
+        """Let parameters pass that the operation takes.
+
+        Raises:
+            InvalidParameter: for one that is missing, unknown, or of another kind.
+        """
+        known = {entry.name: entry for entry in self.parameters}
+        for name, value in given.items():
+            entry = known.get(name)
+            if entry is None:
+                takes = f"it takes {', '.join(known)}" if known else "it takes none"
+                message = f"{self.name} has no parameter {name!r}; {takes}"
+                raise InvalidParameter(message, reason="PARAMETER_UNKNOWN", metadata={"parameter": name[:60]})
+            if type(value) is not entry.kind:
+                wanted = _KIND_NAMES[entry.kind]
+                message = f"{self.name}: parameter {name!r} must be {wanted}"
+                raise InvalidParameter(message, metadata={"parameter": name})
+        for entry in self.parameters:
+            if not entry.optional and entry.name not in given:
+                message = f"{self.name}: parameter {entry.name!r}, {_KIND_NAMES[entry.kind]}, is missing"
+                raise InvalidParameter(message, reason="PARAMETER_MISSING", metadata={"parameter": entry.name})
+
+    def expression(self, operands: Sequence[str]) -> str:
+        """Return the operation written with its operands' names."""
+        return f"{self.name}({', '.join(operands)})"
+
+
+_KIND_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    tuple: "a list of whole numbers",
+}
+"""What each kind of parameter is called in messages."""
+
+
+def integer(parameters: ParameterMap, name: str, default: int = 0) -> int:
+    """Return a parameter that is a whole number, or its default."""
+    value = parameters.get(name, default)
+    if not isinstance(value, int):
+        raise _of_another_kind(name)
+    return value
+
+
+def integers(parameters: ParameterMap, name: str) -> tuple[int, ...]:
+    """Return a parameter that is a list of whole numbers."""
+    value = parameters[name]
+    if not isinstance(value, tuple):
+        raise _of_another_kind(name)
+    return value
+
+
+def text(parameters: ParameterMap, name: str) -> str:
+    """Return a parameter that is a text."""
+    value = parameters[name]
+    if not isinstance(value, str):
+        raise _of_another_kind(name)
+    return value
+
+
+def _of_another_kind(name: str) -> InvalidParameter:
+    message = f"parameter {name!r} is of another kind"
+    return InvalidParameter(message, metadata={"parameter": name})

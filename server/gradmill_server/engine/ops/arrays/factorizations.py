@@ -1,0 +1,364 @@
+"""Cholesky factors, solutions of linear systems, inverses and determinants of small dense matrices.
+
+The rules are those of M. B. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic
+differentiation" (2008), and for the Cholesky factor those of I. Murray, "Differentiation of the Cholesky decomposition"
+(2016).
+A matrix that has no factor or no inverse gives NaN or infinities at its own point, and at no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradmill_server.engine.ir import FloatArray, Shape
+from gradmill_server.engine.ops.array_operation import (
+    ArrayOperation,
+    Expansion,
+    Parameter,
+    ParameterMap,
+    ShapeRule,
+    Site,
+    integer,
+)
+from gradmill_server.engine.ops.arrays.axes import mismatch
+from gradmill_server.engine.ops.arrays.movement import matrix_transposed, reshaped
+from gradmill_server.engine.ops.arrays.products import matrix_product
+from gradmill_server.engine.ops.arrays.sums import aligned, broadcasted, summed, summed_to
+from gradmill_server.engine.ops.value import Value, elementwise
+from gradmill_server.engine.shapes import broadcast
+
+_where = elementwise("where")
+
+_MATRIX_RANK = 2
+_TRIANGULAR = tuple(Parameter(name, int, optional=True) for name in ("lower", "transposed", "unit_diagonal"))
+
+
+def _check_square(operation: str, shape: Shape) -> None:
+    if len(shape) < _MATRIX_RANK or shape[-1] != shape[-2]:
+        raise mismatch(shape, operation=operation, problem="the last two axes must make a square matrix")
+
+
+def _square_shape(operation: str) -> ShapeRule:
+    def shape(_parameters: ParameterMap, shapes: Sequence[Shape]) -> Shape:
+        _check_square(operation, shapes[0])
+        return shapes[0]
+
+    return shape
+
+
+def _triangle(x: Value, *, lower: bool, diagonal: float) -> Value:
+    """Return a triangle of matrices, its diagonal times a number, and zeros on the other side."""
+    extent = x.shape[-1]
+    ones = np.ones((extent, extent))
+    inside = np.tril(ones, -1) if lower else np.triu(ones, 1)
+    mask = Value(x.builder, x.builder.constant(inside))
+    identity = Value(x.builder, x.builder.constant(np.eye(extent)))
+    on_diagonal = x if diagonal == 1.0 else diagonal * x
+    return _where(mask, x, 0.0) if diagonal == 0.0 else _where(mask, x, _where(identity, on_diagonal, 0.0))
+
+
+def _identity(beside: Value, extent: int) -> Value:
+    return Value(beside.builder, beside.builder.constant(np.eye(extent)))
+
+
+# Systems, general and triangular: right-hand sides are matrices here, batch axes broadcast.
+
+
+def _systems_shape(operation: str) -> ShapeRule:
+    def shape(_parameters: ParameterMap, shapes: Sequence[Shape]) -> Shape:
+        a, b = shapes
+        _check_square(operation, a)
+        if len(b) < _MATRIX_RANK or b[-2] != a[-1]:
+            raise mismatch(a, b, operation=operation, problem="the matrix does not fit the right-hand side")
+        return (*broadcast(operation, [a[:-2], b[:-2]]), *b[-2:])
+
+    return shape
+
+
+def _spread_systems(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return copies of matrices [..., n, n] and right-hand sides [..., n, m] with the same axes in front."""
+    rank = max(a.ndim, b.ndim)
+    a, b = (each.reshape(len(each), *(1,) * (rank - each.ndim), *each.shape[1:]) for each in (a, b))
+    front = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return (
+        np.broadcast_to(a, (*front, *a.shape[-2:])).copy(),
+        np.broadcast_to(b, (*front, *b.shape[-2:])).copy(),
+    )
+
+
+def _eliminate(a: FloatArray, b: FloatArray) -> None:
+    """Bring matrices to upper triangular form in place, with row exchanges, right-hand sides along with them."""
+    count = a.shape[-1]
+    for column in range(count):
+        pivot = column + np.argmax(np.abs(a[..., column:, column]), axis=-1)
+        for each in (a, b):
+            chosen = np.take_along_axis(each, pivot[..., np.newaxis, np.newaxis], axis=-2)
+            np.put_along_axis(each, pivot[..., np.newaxis, np.newaxis], each[..., column : column + 1, :], axis=-2)
+            each[..., column : column + 1, :] = chosen
+        factor = a[..., column + 1 :, column : column + 1] / a[..., column : column + 1, column : column + 1]
+        a[..., column + 1 :, :] -= factor * a[..., column : column + 1, :]
+        b[..., column + 1 :, :] -= factor * b[..., column : column + 1, :]
+
+
+def _substitute(a: FloatArray, b: FloatArray, *, lower: bool, unit_diagonal: bool) -> FloatArray:
+    """Solve triangular systems in place of their right-hand sides, row by row."""
+    count = a.shape[-1]
+    for row in range(count) if lower else range(count - 1, -1, -1):
+        done = slice(0, row) if lower else slice(row + 1, count)
+        for column in range(*done.indices(count)):
+            b[..., row, :] -= a[..., row, column, np.newaxis] * b[..., column, :]
+        if not unit_diagonal:
+            b[..., row, :] /= a[..., row, row, np.newaxis]
+    return b
+
+
+def _solution_value(_parameters: ParameterMap, a: FloatArray, b: FloatArray) -> FloatArray:
+    matrices, sides = _spread_systems(a, b)
+    _eliminate(matrices, sides)
+    return _substitute(matrices, sides, lower=False, unit_diagonal=False)
+
+
+def _triangular_value(parameters: ParameterMap, a: FloatArray, b: FloatArray) -> FloatArray:
+    matrices, sides = _spread_systems(a, b)
+    lower, turned = bool(integer(parameters, "lower")), bool(integer(parameters, "transposed"))
+    if turned:
+        matrices = np.swapaxes(matrices, -1, -2)
+    return _substitute(matrices, sides, lower=lower != turned, unit_diagonal=bool(integer(parameters, "unit_diagonal")))
+
+
+def _solution_pullback(site: Site, cotangent: Value, wanted: Sequence[bool]) -> list[Value | None]:
+    a, b = site.operands
+    by_b = _SOLUTION.apply(matrix_transposed(a), cotangent)
+    by_a = -matrix_product(by_b, matrix_transposed(site.result)) if wanted[0] else None
+    return [by_a and summed_to(by_a, site.leading, a.shape), summed_to(by_b, site.leading, b.shape)]
+
+
+def _solution_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
+    side = _changed_side(site, tangents, tangents[0])
+    return side and _SOLUTION.apply(site.operands[0], side)
+
+
+def _changed_side(site: Site, tangents: Sequence[Value | None], by_a: Value | None) -> Value | None:
+    """Return db - da x, whose solution is the tangent of x."""
+    rank = len(site.result.shape)
+    by_b = tangents[1] and broadcasted(aligned(tangents[1], site.leading, rank), site.leading + site.result.shape)
+    if by_a is None:
+        return by_b
+    moved = matrix_product(aligned(by_a, site.leading, rank), site.result)
+    return -moved if by_b is None else by_b - moved
+
+
+_SOLUTION = ArrayOperation(
+    name="solution",
+    summary="The solution of systems a x = b by Gaussian elimination with row exchanges.",
+    signature="",
+    least=2,
+    most=2,
+    shape=_systems_shape("solve"),
+    value=_solution_value,
+    pullback=_solution_pullback,
+    pushforward=_solution_pushforward,
+    internal=True,
+)
+
+
+def _read_triangle(site: Site, x: Value) -> Value:
+    """Return the part of a change of the matrix that a triangular system reads."""
+    unit = bool(integer(site.parameters, "unit_diagonal"))
+    return _triangle(x, lower=bool(integer(site.parameters, "lower")), diagonal=0.0 if unit else 1.0)
+
+
+def _triangular_pullback(site: Site, cotangent: Value, wanted: Sequence[bool]) -> list[Value | None]:
+    a, b = site.operands
+    turned = bool(integer(site.parameters, "transposed"))
+    by_b = _TRIANGULAR_SOLUTION.apply(a, cotangent, **_with_transposed(site, turned=not turned))
+    by_a = None
+    if wanted[0]:
+        x = site.result
+        product = matrix_product(x, matrix_transposed(by_b)) if turned else matrix_product(by_b, matrix_transposed(x))
+        by_a = summed_to(_read_triangle(site, -product), site.leading, a.shape)
+    return [by_a, summed_to(by_b, site.leading, b.shape)]
+
+
+def _with_transposed(site: Site, *, turned: bool) -> dict[str, int]:
+    kept = {name: integer(site.parameters, name) for name in site.parameters if name != "transposed"}
+    return {**kept, "transposed": 1} if turned else kept
+
+
+def _triangular_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
+    by_a = tangents[0] and _read_triangle(site, tangents[0])
+    if by_a is not None and integer(site.parameters, "transposed"):
+        by_a = matrix_transposed(by_a)
+    side = _changed_side(site, tangents, by_a)
+    return side and _TRIANGULAR_SOLUTION.apply(site.operands[0], side, **site.parameters)
+
+
+_TRIANGULAR_SOLUTION = ArrayOperation(
+    name="triangular_solution",
+    summary="The solution of triangular systems by substitution.",
+    signature="",
+    least=2,
+    most=2,
+    parameters=_TRIANGULAR,
+    shape=_systems_shape("solve_triangular"),
+    value=_triangular_value,
+    pullback=_triangular_pullback,
+    pushforward=_triangular_pushforward,
+    internal=True,
+)
+
+# What callers write: a right-hand side may be a vector.
+
+
+def _solve_shape(operation: str) -> ShapeRule:
+    rule = _systems_shape(operation)
+
+    def shape(parameters: ParameterMap, shapes: Sequence[Shape]) -> Shape:
+        a, b = shapes
+        _check_square(operation, a)
+        if len(b) != 1:
+            return rule(parameters, shapes)
+        if b[0] != a[-1]:
+            raise mismatch(a, b, operation=operation, problem="the matrix does not fit the right-hand side")
+        return (*a[:-2], *b)
+
+    return shape
+
+
+def _solved(row: ArrayOperation) -> Expansion:
+    def expansion(site: Site) -> Value:
+        a, b = site.operands
+        side = reshaped(b, (*b.shape, 1)) if len(b.shape) == 1 else b
+        return reshaped(row.apply(a, side, **site.parameters), site.result.shape)
+
+    return expansion
+
+
+def _inverse(site: Site) -> Value:
+    (a,) = site.operands
+    return broadcasted(_SOLUTION.apply(a, _identity(a, a.shape[-1])), a.shape)
+
+
+# The Cholesky factor.
+
+
+def _cholesky_value(_parameters: ParameterMap, a: FloatArray) -> FloatArray:
+    factor = np.tril(a)
+    for column in range(a.shape[-1]):
+        for before in range(column):
+            factor[..., column:, column] -= factor[..., column:, before] * factor[..., column, before, np.newaxis]
+        factor[..., column, column] = np.sqrt(factor[..., column, column])
+        factor[..., column + 1 :, column] /= factor[..., column, column, np.newaxis]
+    return factor
+
+
+def _cholesky_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
+    """Return the triangle that is read of s + s^T, with s = L^-T P L^-1 and P = the lower half of L^T g."""
+    factor = site.result
+    half = _triangle(matrix_product(matrix_transposed(factor), cotangent), lower=True, diagonal=0.5)
+    left = _TRIANGULAR_SOLUTION.apply(factor, half, lower=1, transposed=1)
+    full = matrix_transposed(_TRIANGULAR_SOLUTION.apply(factor, matrix_transposed(left), lower=1, transposed=1))
+    return [_triangle(full + matrix_transposed(full), lower=True, diagonal=0.5)]
+
+
+def _cholesky_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
+    """Return L times the lower half of L^-1 da L^-T, with da the symmetric matrix whose lower triangle is read."""
+    (tangent,) = tangents
+    if tangent is None:
+        return None
+    factor = site.result
+    change = _triangle(tangent, lower=True, diagonal=1.0)
+    symmetric = change + matrix_transposed(_triangle(tangent, lower=True, diagonal=0.0))
+    left = _TRIANGULAR_SOLUTION.apply(factor, symmetric, lower=1)
+    both = _TRIANGULAR_SOLUTION.apply(factor, matrix_transposed(left), lower=1)
+    return matrix_product(factor, _triangle(both, lower=True, diagonal=0.5))
+
+
+_CHOLESKY = ArrayOperation(
+    name="cholesky",
+    summary="The lower triangular L with L L^T = a, read from the lower triangle; NaN unless a is positive definite.",
+    signature="cholesky(a)",
+    shape=_square_shape("cholesky"),
+    value=_cholesky_value,
+    pullback=_cholesky_pullback,
+    pushforward=_cholesky_pushforward,
+    convention="by the lower triangle, which is what is read",
+    source="I. Murray, Differentiation of the Cholesky decomposition, 2016",
+)
+
+# The logarithm of a determinant.
+
+
+def _log_determinant_shape(_parameters: ParameterMap, shapes: Sequence[Shape]) -> Shape:
+    _check_square("logdet", shapes[0])
+    return shapes[0][:-2]
+
+
+def _log_determinant_value(_parameters: ParameterMap, a: FloatArray) -> FloatArray:
+    matrices, sides = _spread_systems(a, np.zeros((*a.shape[:-1], 0)))
+    _eliminate(matrices, sides)
+    diagonal = np.diagonal(matrices, axis1=-2, axis2=-1)
+    result: FloatArray = np.log(np.abs(diagonal)).sum(axis=-1)
+    return result
+
+
+def _inverse_transposed(site: Site) -> Value:
+    (a,) = site.operands
+    return _SOLUTION.apply(matrix_transposed(a), broadcasted(_identity(a, a.shape[-1]), a.shape))
+
+
+def _log_determinant_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
+    (a,) = site.operands
+    seed = broadcasted(reshaped(cotangent, (*cotangent.shape, 1, 1)), site.leading + a.shape)
+    return [site.scale(seed, _inverse_transposed(site))]
+
+
+def _log_determinant_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
+    (tangent,) = tangents
+    term = tangent and site.scale(tangent, _inverse_transposed(site))
+    return term and summed(term, (len(term.shape) - 2, len(term.shape) - 1))
+
+
+OPERATIONS = (
+    _SOLUTION,
+    _TRIANGULAR_SOLUTION,
+    _CHOLESKY,
+    ArrayOperation(
+        name="solve",
+        summary="The solution x of a x = b, for a vector or a matrix b.",
+        signature="solve(a, b)",
+        least=2,
+        most=2,
+        shape=_solve_shape("solve"),
+        expansion=_solved(_SOLUTION),
+    ),
+    ArrayOperation(
+        name="solve_triangular",
+        summary="The solution x of a x = b, or of its transpose, that reads one triangle of a only.",
+        signature="solve_triangular(a, b, lower=False, transposed=False, unit_diagonal=False)",
+        least=2,
+        most=2,
+        parameters=_TRIANGULAR,
+        shape=_solve_shape("solve_triangular"),
+        expansion=_solved(_TRIANGULAR_SOLUTION),
+    ),
+    ArrayOperation(
+        name="inverse",
+        summary="The inverse of a square matrix.",
+        signature="inverse(a)",
+        shape=_square_shape("inverse"),
+        expansion=_inverse,
+        aliases=("inv",),
+    ),
+    ArrayOperation(
+        name="logdet",
+        summary="The logarithm of the absolute value of the determinant.",
+        signature="logdet(a)",
+        shape=_log_determinant_shape,
+        value=_log_determinant_value,
+        pullback=_log_determinant_pullback,
+        pushforward=_log_determinant_pushforward,
+    ),
+)
