@@ -20,6 +20,9 @@ COMMAND = "python proto/generate_functions.py"
 _OPERANDS_BY_ARITY = {1: ("x",), 2: ("x", "y")}
 _OPERANDS = {"atan2": ("y", "x"), "clip": ("x", "low", "high"), "where": ("condition", "x", "y")}
 
+_WRITTEN_BY_HAND = frozenset({"max", "min"})
+"""Aliases that are no definitions here: ``gradmill.arrays`` has them, where one operand means all its elements."""
+
 _HEAD = f'''"""One function for each operation of the table, and the catalogue of them.
 
 Generated from the server's table by `{COMMAND}`.
@@ -29,7 +32,7 @@ returns an :class:`~gradmill.tracing.Expression` in float64. It works element by
 by NumPy's rules. It raises TypeError when no operand is traced, and
 :class:`~gradmill.errors.TracingError` when shapes do not fit or operands come from two calls of ``inputs``.
 """
-# ruff: noqa: A001 - abs, round, min, max and pow are what these operations are called everywhere
+# ruff: noqa: A001 - abs, round and pow are what these operations are called everywhere
 # ruff: noqa: D402, D403 - summaries are formulas, such as "x*log(y), and 0 for x = 0."
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ def function_source(operation: Operation) -> str:
         f'{convention}    """\n'
         f"    return apply({_text(operation.name)}, {', '.join(names)})\n"
     )
-    aliases = "".join(f"{alias} = {operation.name}\n" for alias in operation.aliases)
+    aliases = "".join(f"{alias} = {operation.name}\n" for alias in operation.aliases if alias not in _WRITTEN_BY_HAND)
     return f"{definition}\n\n{aliases}" if aliases else definition
 
 
@@ -84,7 +87,7 @@ def catalogue_row(operation: Operation) -> str:
 def file_source(operations: Iterable[Operation]) -> str:
     """Return the text of the whole file, for all operations that are not internal, sorted by name."""
     rows = sorted((row for row in operations if not row.internal), key=lambda row: row.name)
-    names = sorted(name for row in rows for name in (row.name, *row.aliases))
+    names = sorted(name for row in rows for name in {row.name, *row.aliases} - _WRITTEN_BY_HAND)
     exported = "".join(f"    {_text(name)},\n" for name in names)
     definitions = "\n\n".join(function_source(row) for row in rows)
     catalogue = "".join(catalogue_row(row) for row in rows)

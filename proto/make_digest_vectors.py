@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # started as a script, Python looks in proto/ only
 
 from tests.proto.canonical_reference import canonical_bytes, digest  # noqa: E402 - the path is set just above
-from tests.proto.digest_vector_functions import FUNCTIONS, VectorFunction  # noqa: E402 - the path is set just above
+from tests.proto.digest_vector_building import VectorFunction  # noqa: E402 - the path is set just above
+from tests.proto.digest_vector_functions import FUNCTIONS  # noqa: E402 - the path is set just above
 
 DEFAULT_FILE = ROOT / "proto" / "digest_vectors.json"
 ABOUT = (

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 from math import e, pi
 
+from gradmill import arrays as _arrays
 from gradmill import functions as _functions
+from gradmill.arrays import *  # noqa: F403 - functions of whole arrays
 from gradmill.async_client import AsyncClient
 from gradmill.client import Client
 from gradmill.descriptions import FunctionInfo, OperationInfo, OutputInfo
@@ -37,7 +39,7 @@ from gradmill.errors import (
 )
 from gradmill.explanation import ExplainedNode, Explanation
 from gradmill.formulas import Formula, formula
-from gradmill.functions import *  # noqa: F403 - one function for each row of the table of operations
+from gradmill.functions import *  # noqa: F403 - one function for each element-wise row of the table of operations
 from gradmill.graph import Input
 from gradmill.opening import connect, connect_async, local, local_async
 from gradmill.results import Result, Timings
@@ -89,6 +91,7 @@ __all__ = [
     "pi",
 ]
 __all__ += _functions.__all__
+__all__ += _arrays.__all__
 
 
 def __dir__() -> list[str]:

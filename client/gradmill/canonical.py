@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gradmill.graph import Body, Constant, Graph, Operation, Output, Parameter, ParameterKind, Shape, Value
 
@@ -130,10 +130,10 @@ def _count(number: int) -> bytes:
     return struct.pack("<I", number)
 
 
-def body_of(graph: Graph) -> Body:
-    """Return a graph as the body of a loop or of a call."""
+def body_of(graph: Graph, output_shapes: Sequence[Shape]) -> Body:
+    """Return a graph as the body of a loop or of a call, given the shape of each output."""
     canonical = canonicalize(graph)
-    return Body(digest(canonical), canonical)
+    return Body(digest(canonical), canonical, tuple(output_shapes))
 
 
 def number_parameter(name: str, value: float) -> Parameter:

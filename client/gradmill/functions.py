@@ -7,7 +7,7 @@ returns an :class:`~gradmill.tracing.Expression` in float64. It works element by
 by NumPy's rules. It raises TypeError when no operand is traced, and
 :class:`~gradmill.errors.TracingError` when shapes do not fit or operands come from two calls of ``inputs``.
 """
-# ruff: noqa: A001 - abs, round, min, max and pow are what these operations are called everywhere
+# ruff: noqa: A001 - abs, round and pow are what these operations are called everywhere
 # ruff: noqa: D402, D403 - summaries are formulas, such as "x*log(y), and 0 for x = 0."
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logistic",
-    "max",
     "maximum",
-    "min",
     "minimum",
     "mod",
     "multiply",
@@ -401,9 +399,6 @@ def maximum(x: Operand, y: Operand, /) -> Expression:
     return apply("maximum", x, y)
 
 
-max = maximum
-
-
 def minimum(x: Operand, y: Operand, /) -> Expression:
     """The smaller of x and y; NaN when either is NaN.
 
@@ -411,9 +406,6 @@ def minimum(x: Operand, y: Operand, /) -> Expression:
     Derivative by convention: 1/2 each at a tie; NaN beside a NaN.
     """
     return apply("minimum", x, y)
-
-
-min = minimum
 
 
 def mod(x: Operand, y: Operand, /) -> Expression:

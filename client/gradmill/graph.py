@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, SupportsIndex
+from typing import NamedTuple, SupportsIndex, TypeAlias
 
 from gradmill.errors import Failure, InvalidRequestError
 
@@ -33,12 +33,21 @@ class ParameterKind:
     FUNCTION = 5
 
 
+ParameterValue: TypeAlias = "int | bytes | str | tuple[int, ...] | Body"
+"""What a static parameter can be: a whole number, a number's eight bytes, a text, whole numbers, or a body."""
+
+
 class Parameter(NamedTuple):
     """A static parameter. A number is kept as its eight bytes, so that a NaN equals a NaN of the same bits."""
 
     name: str
     kind: int
-    value: int | bytes | str | tuple[int, ...] | Body
+    value: ParameterValue
+
+
+def as_parameters(values: Mapping[str, ParameterValue]) -> tuple[Parameter, ...]:
+    """Return values by name as static parameters, each of the kind that its Python type says."""
+    return tuple([Parameter(name, _KIND_OF_TYPE[type(value)], value) for name, value in values.items()])
 
 
 class Input(NamedTuple):
@@ -91,10 +100,21 @@ class Body:
     Attributes:
         digest: the 32 bytes that name the function.
         graph: the function in canonical form.
+        output_shapes: the shape of each output.
     """
 
     digest: bytes
     graph: Graph = field(compare=False, repr=False)
+    output_shapes: tuple[Shape, ...] = field(compare=False, repr=False)
+
+
+_KIND_OF_TYPE: Mapping[type, int] = {
+    int: ParameterKind.INTEGER,
+    bytes: ParameterKind.NUMBER,
+    str: ParameterKind.TEXT,
+    tuple: ParameterKind.INTEGERS,
+    Body: ParameterKind.FUNCTION,
+}
 
 
 def bodies_of(graph: Graph) -> dict[bytes, Body]:

@@ -10,29 +10,26 @@ own: it evaluates ``2 < x`` as ``x > 2``.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import NoReturn, SupportsIndex, TypeAlias, overload
+from collections.abc import Mapping
+from typing import NoReturn, TypeAlias, cast, overload
 
-import numpy as np
-
+from gradmill.array_methods import ArrayMethods
 from gradmill.canonical import canonicalize, digest
-from gradmill.errors import Failure, TracingError
-from gradmill.graph import Graph, Input, Output, Shape, as_shape, check_names
-from gradmill.trace import Real, Trace
+from gradmill.graph import Graph, Input, Output, ParameterValue, Shape, as_parameters, as_shape, check_names
+from gradmill.handles import common_trace, number_in
+from gradmill.operators import Operators
+from gradmill.places import refuse
+from gradmill.traces import Real, Trace
 
 Operand: TypeAlias = "Expression | Real"
 """What an operation can be applied to: a traced value, a real number, or an array of real numbers."""
 
 _Names: TypeAlias = Mapping[str, int | Shape] | list[str] | tuple[str, ...]
 
-_PACKAGE_FOLDER = str(Path(__file__).parent)
-_OPERAND_TYPES = (int, float, np.integer, np.floating, np.bool_, np.ndarray)
 DEFAULT_OUTPUT = "value"
 
 
-class Expression:
+class Expression(Operators, ArrayMethods):
     """A value computed from inputs, and the function of these inputs that has it as its output ``value``.
 
     Attributes:
@@ -41,19 +38,13 @@ class Expression:
         digest: the 32 bytes that name the function.
     """
 
-    __slots__ = ("_function", "_number", "_trace")
-    __array_ufunc__ = None  # NumPy's operators then leave the work to the reflected ones below
+    __slots__ = ("_function",)
 
     def __init__(self, trace: Trace, number: int) -> None:
         """Point at one value of a trace."""
         self._trace = trace
         self._number = number
         self._function: TracedFunction | None = None
-
-    @property
-    def shape(self) -> Shape:
-        """Return the shape of one point's value."""
-        return self._trace.shape(self._number)
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -77,142 +68,6 @@ class Expression:
         names = ", ".join(entry.name for entry in self.inputs)
         return f"<Expression {self._trace.describe(self._number)} of ({names}){shape}>"
 
-    # Arithmetic. An operand of a foreign type gives NotImplemented, so that Python reports it in its usual words.
-
-    def __add__(self, other: Operand) -> Expression:
-        """Trace ``self + other``."""
-        return _binary("add", self, other)
-
-    def __radd__(self, other: Operand) -> Expression:
-        """Trace ``other + self``."""
-        return _binary("add", other, self)
-
-    def __sub__(self, other: Operand) -> Expression:
-        """Trace ``self - other``."""
-        return _binary("subtract", self, other)
-
-    def __rsub__(self, other: Operand) -> Expression:
-        """Trace ``other - self``."""
-        return _binary("subtract", other, self)
-
-    def __mul__(self, other: Operand) -> Expression:
-        """Trace ``self * other``."""
-        return _binary("multiply", self, other)
-
-    def __rmul__(self, other: Operand) -> Expression:
-        """Trace ``other * self``."""
-        return _binary("multiply", other, self)
-
-    def __truediv__(self, other: Operand) -> Expression:
-        """Trace ``self / other``."""
-        return _binary("divide", self, other)
-
-    def __rtruediv__(self, other: Operand) -> Expression:
-        """Trace ``other / self``."""
-        return _binary("divide", other, self)
-
-    def __pow__(self, other: Operand) -> Expression:
-        """Trace ``self ** other``."""
-        return _binary("power", self, other)
-
-    def __rpow__(self, other: Operand) -> Expression:
-        """Trace ``other ** self``."""
-        return _binary("power", other, self)
-
-    def __mod__(self, other: Operand) -> Expression:
-        """Trace ``self % other``, which has the sign of ``other``."""
-        return _binary("mod", self, other)
-
-    def __rmod__(self, other: Operand) -> Expression:
-        """Trace ``other % self``, which has the sign of ``self``."""
-        return _binary("mod", other, self)
-
-    def __floordiv__(self, other: Operand) -> Expression:
-        """Trace ``floor(self / other)``."""
-        return _floor(_binary("divide", self, other))
-
-    def __rfloordiv__(self, other: Operand) -> Expression:
-        """Trace ``floor(other / self)``."""
-        return _floor(_binary("divide", other, self))
-
-    def __neg__(self) -> Expression:
-        """Trace ``-self``."""
-        return apply("negate", self)
-
-    def __pos__(self) -> Expression:
-        """Return the value itself."""
-        return self
-
-    def __abs__(self) -> Expression:
-        """Trace ``abs(self)``."""
-        return apply("abs", self)
-
-    def __floor__(self) -> Expression:
-        """Trace ``math.floor(self)``."""
-        return apply("floor", self)
-
-    def __ceil__(self) -> Expression:
-        """Trace ``math.ceil(self)``."""
-        return apply("ceil", self)
-
-    def __round__(self, digits: SupportsIndex | None = None) -> Expression:
-        """Trace ``round(self)``, halves to even.
-
-        Raises:
-            TracingError: digits are given.
-        """
-        if digits is not None:
-            _refuse("round() of a traced value takes no digits", "Scale it: round(x * 100) / 100.")
-        return apply("round", self)
-
-    # Comparisons give 1.0 or 0.0. Equality is one of them, so expressions are told apart by identity.
-
-    __hash__ = object.__hash__
-
-    def __lt__(self, other: Operand) -> Expression:
-        """Trace ``self < other``."""
-        return _binary("less", self, other)
-
-    def __le__(self, other: Operand) -> Expression:
-        """Trace ``self <= other``."""
-        return _binary("less_equal", self, other)
-
-    def __gt__(self, other: Operand) -> Expression:
-        """Trace ``self > other``."""
-        return _binary("greater", self, other)
-
-    def __ge__(self, other: Operand) -> Expression:
-        """Trace ``self >= other``."""
-        return _binary("greater_equal", self, other)
-
-    def __eq__(self, other: Operand) -> Expression:  # type: ignore[override]  # a comparison is traced, as in NumPy
-        """Trace ``self == other``."""
-        return _binary("equal", self, other)
-
-    def __ne__(self, other: Operand) -> Expression:  # type: ignore[override]  # a comparison is traced, as in NumPy
-        """Trace ``self != other``."""
-        return _binary("not_equal", self, other)
-
-    def __and__(self, other: Operand) -> Expression:
-        """Trace ``self & other``: 1.0 where both are non-zero."""
-        return _binary("logical_and", self, other)
-
-    def __rand__(self, other: Operand) -> Expression:
-        """Trace ``other & self``: 1.0 where both are non-zero."""
-        return _binary("logical_and", other, self)
-
-    def __or__(self, other: Operand) -> Expression:
-        """Trace ``self | other``: 1.0 where either is non-zero."""
-        return _binary("logical_or", self, other)
-
-    def __ror__(self, other: Operand) -> Expression:
-        """Trace ``other | self``: 1.0 where either is non-zero."""
-        return _binary("logical_or", other, self)
-
-    def __invert__(self) -> Expression:
-        """Trace ``~self``: 1.0 where it is zero."""
-        return apply("logical_not", self)
-
     # What has no meaning before the points are known.
 
     def __bool__(self) -> NoReturn:  # noqa: PLE0304 - it never returns
@@ -221,7 +76,7 @@ class Expression:
         Raises:
             TracingError: always, with the file and the line.
         """
-        _refuse(
+        refuse(
             "a traced value is neither true nor false until the points are known",
             "Write gradmill.where(condition, a, b) for a choice, & | ~ for and or not, (a < x) & (x < b) for a range.",
         )
@@ -232,18 +87,10 @@ class Expression:
         Raises:
             TracingError: always, with the file and the line.
         """
-        _refuse(
+        refuse(
             "a traced value is no number until the points are known",
             "Use gradmill's functions in place of the math module's: gradmill.exp(x), not math.exp(x).",
         )
-
-    def __iter__(self) -> Iterator[Expression]:
-        """Refuse: elements of a traced array cannot be taken apart.
-
-        Raises:
-            TracingError: always, with the file and the line.
-        """
-        _refuse("a traced value cannot be iterated over", "Declare one input for each element that you need by itself.")
 
 
 class TracedFunction:
@@ -323,67 +170,29 @@ def outputs(named: Mapping[str, Operand] | None = None, /, **more: Operand) -> T
     pairs = [*(named or {}).items(), *more.items()]
     names = check_names("output", [name for name, _ in pairs])
     values = [value for _, value in pairs]
-    trace = _common_trace("outputs", values)
-    return TracedFunction(trace, {name: _number(trace, value) for name, value in zip(names, values, strict=True)})
+    trace = common_trace("outputs", values)
+    return TracedFunction(trace, {name: number_in(trace, value) for name, value in zip(names, values, strict=True)})
 
 
-def apply(name: str, /, *operands: Operand) -> Expression:
+def traced(name: str, operand: Operand) -> Expression:
+    """Return the operand of an operation that needs a traced one.
+
+    Raises:
+        TypeError: it is not traced.
+        TracingError: it comes from the body of a loop or of a call, and that is over.
+    """
+    common_trace(name, [operand])
+    return cast("Expression", operand)  # or it would have been refused
+
+
+def apply(name: str, /, *operands: Operand, **parameters: ParameterValue) -> Expression:
     """Trace an operation by its name in the table of operations; gradmill's functions are made of this.
 
     Raises:
         TypeError: no operand is traced, or one is neither traced nor a real number or array.
-        TracingError: the operands come from different calls of :func:`inputs`, or their shapes do not fit.
+        TracingError: the operands come from different calls of :func:`inputs`, or their shapes or the parameters do
+            not fit.
     """
-    trace = _common_trace(name, operands)
-    return Expression(trace, trace.operation(name, tuple([_number(trace, operand) for operand in operands])))
-
-
-_TRACEABLE = (Expression, *_OPERAND_TYPES)
-
-
-def _binary(name: str, left: object, right: object) -> Expression:
-    if isinstance(left, _TRACEABLE) and isinstance(right, _TRACEABLE):
-        return apply(name, left, right)
-    return NotImplemented  # type: ignore[no-any-return]  # Python's sign to try the other operand
-
-
-def _floor(quotient: Expression) -> Expression:
-    return quotient if quotient is NotImplemented else apply("floor", quotient)
-
-
-def _number(trace: Trace, operand: Operand) -> int:
-    return operand._number if isinstance(operand, Expression) else trace.constant(operand)  # noqa: SLF001 - same module
-
-
-def _common_trace(name: str, operands: Iterable[object]) -> Trace:
-    trace: Trace | None = None
-    for operand in operands:
-        if isinstance(operand, Expression):
-            if trace is not None and operand._trace is not trace:  # noqa: SLF001 - same module
-                _refuse(
-                    f"{name}: operands come from two different sets, {trace!r} and {operand._trace!r}",  # noqa: SLF001
-                    "Declare all inputs of a function together, in one call of gradmill.inputs.",
-                )
-            trace = operand._trace  # noqa: SLF001 - same module
-        elif not isinstance(operand, _OPERAND_TYPES):
-            message = f"{name}: {type(operand).__name__} is neither a traced value nor a real number or array"
-            raise TypeError(message)
-    if trace is None:
-        message = f"{name}: no operand is traced; use math or numpy for numbers, gradmill.inputs for a function"
-        raise TypeError(message)
-    return trace
-
-
-def _refuse(problem: str, advice: str) -> NoReturn:
-    """Raise a TracingError that names the line of the user's own code."""
-    file, line = _place_of_caller()
-    failure = Failure(reason="TRACING_INVALID", metadata={"file": file, "line": str(line)})
-    message = f"{problem} ({file}, line {line})\n  {advice}"
-    raise TracingError(message, failure)
-
-
-def _place_of_caller() -> tuple[str, int]:
-    frame = sys._getframe(1)  # noqa: SLF001 - the interpreter's way to find the caller without formatting a traceback
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE_FOLDER):
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
+    trace = common_trace(name, operands)
+    numbers = tuple([number_in(trace, operand) for operand in operands])
+    return Expression(trace, trace.operation(name, numbers, as_parameters(parameters) if parameters else ()))

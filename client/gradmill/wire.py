@@ -25,6 +25,7 @@ from gradmill.graph import (
     bodies_of,
     size,
 )
+from gradmill.shapes import output_shapes
 from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.v1 import graph_pb2
 
@@ -143,7 +144,8 @@ def read_graph(message: graph_pb2.Graph) -> Graph:
     """
     bodies: list[Body] = []
     for body in message.functions:
-        bodies.append(body_of(_read_without_bodies(body, bodies)))
+        graph = _read_without_bodies(body, bodies)
+        bodies.append(body_of(graph, output_shapes(graph)))
     return _read_without_bodies(message, bodies)
 
 

@@ -45,8 +45,8 @@ def calling(body: Body, times: int) -> Graph:
 
 def test_a_body_travels_once_after_those_that_it_names() -> None:
     """However often bodies are called, each is sent once and can be read from the first to the last."""
-    square = body_of(Graph((Input("x"),), (Operation("multiply", (0, 0)),), (Output("value", 1),)))
-    graph = calling(body_of(calling(square, 2)), 3)
+    square = body_of(Graph((Input("x"),), (Operation("multiply", (0, 0)),), (Output("value", 1),)), [()])
+    graph = calling(body_of(calling(square, 2), [()]), 3)
     message = graph_message(canonicalize(graph))
     assert len(message.functions) == 2
     assert list(message.functions[0].operation_names) == ["multiply"]
@@ -56,9 +56,9 @@ def test_a_body_travels_once_after_those_that_it_names() -> None:
 
 def test_very_long_chains_of_bodies_need_no_recursion() -> None:
     """Ten thousand levels of bodies that call bodies are collected, sent and read."""
-    body = body_of(Graph((Input("x"),), (Operation("multiply", (0, 0)),), (Output("value", 1),)))
+    body = body_of(Graph((Input("x"),), (Operation("multiply", (0, 0)),), (Output("value", 1),)), [()])
     for _ in range(10_000):
-        body = body_of(calling(body, 2))
+        body = body_of(calling(body, 2), [()])
     graph = canonicalize(calling(body, 1))
     assert list(bodies_of(graph))[-1] == body.digest
     assert read_graph(graph_message(graph)) == graph
@@ -66,7 +66,7 @@ def test_very_long_chains_of_bodies_need_no_recursion() -> None:
 
 def test_a_body_must_stand_before_those_that_name_it() -> None:
     """A parameter that names a body that is not there is refused, by its name."""
-    message = graph_message(calling(body_of(calling(Body(b"", Graph((), (), ())), 0)), 1))
+    message = graph_message(calling(body_of(Graph((Input("x"),), (), (Output("value", 0),)), [()]), 1))
     message.nodes[0].parameters[0].function = 1
     with pytest.raises(gm.InvalidRequestError, match="'function' names the body 1, which is not there"):
         read_graph(message)

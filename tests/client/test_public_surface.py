@@ -7,7 +7,7 @@ import sys
 from types import ModuleType
 
 import gradmill
-from gradmill import functions
+from gradmill import arrays, functions
 
 from tests import REPOSITORY
 
@@ -50,7 +50,7 @@ def test_the_public_names_are_those_listed() -> None:
         for name, value in vars(gradmill).items()
         if not isinstance(value, ModuleType) and (not name.startswith("_") or name == "__version__")
     } - {"annotations"}
-    assert set(gradmill.__all__) == OWN_NAMES | set(functions.__all__) == visible
+    assert set(gradmill.__all__) == OWN_NAMES | set(functions.__all__) | set(arrays.__all__) == visible
     assert dir(gradmill) == sorted(gradmill.__all__)
     assert len(gradmill.__all__) == len(set(gradmill.__all__))
 

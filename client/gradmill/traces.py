@@ -14,8 +14,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gradmill.errors import Failure, TracingError
-from gradmill.graph import Constant, Graph, Input, Operation, Output, Shape, Value
+from gradmill.graph import Constant, Graph, Input, Operation, Output, Parameter, Shape, Value
+from gradmill.places import refusal
+from gradmill.shapes import result_shape
 
 Real: TypeAlias = int | float | np.integer | np.floating | np.bool_ | npt.NDArray[np.generic]
 """A real number, or an array of real numbers."""
@@ -31,6 +32,12 @@ class Trace:
     """
 
     __slots__ = ("_lock", "_number_of", "_shapes", "_values", "inputs")
+
+    parent: Trace | None = None
+    """The trace around it; None when there is none, or none is known yet."""
+
+    is_over: bool = False
+    """Whether no more can be computed from its values."""
 
     def __init__(self, inputs: Sequence[Input]) -> None:
         """Start with these inputs, as values 0, 1, 2, ..."""
@@ -59,14 +66,14 @@ class Trace:
         value = self._values[number - len(self.inputs)]
         return value.name if isinstance(value, Operation) else "constant"
 
-    def operation(self, name: str, arguments: tuple[int, ...]) -> int:
-        """Add an elementwise operation and return its number.
+    def operation(self, name: str, arguments: tuple[int, ...], parameters: tuple[Parameter, ...] = ()) -> int:
+        """Add an operation and return its number.
 
         Raises:
-            TracingError: the arguments' shapes do not broadcast together.
+            TracingError: the arguments' shapes or the parameters do not fit.
         """
-        shape = broadcast(name, [self._shapes[number] for number in arguments])
-        return self._add(Operation(name, arguments), shape)
+        shape = result_shape(name, parameters, [self._shapes[number] for number in arguments])
+        return self._add(Operation(name, arguments, parameters), shape)
 
     def constant(self, value: Real) -> int:
         """Add a constant, told from others by its shape and bits, and return its number.
@@ -78,6 +85,18 @@ class Trace:
             return self._add(Constant((), struct.pack("<d", value)), ())
         array = real_array(value)
         return self._add(Constant(array.shape, array.tobytes()), array.shape)
+
+    def encloses(self, other: Trace) -> bool:
+        """Whether the other trace is inside this one."""
+        inner = other.parent
+        while inner is not None and inner is not self:
+            inner = inner.parent
+        return inner is self
+
+    def captured(self, trace: Trace, number: int) -> int:  # noqa: ARG002 - for traces that have one around them
+        """Take in a value of an enclosing trace and return its number here."""
+        message = f"{self!r} is inside no other trace"
+        raise ValueError(message)
 
     def graph(self, outputs: Mapping[str, int]) -> Graph:
         """Return the graph of these outputs over everything recorded so far."""
@@ -100,32 +119,15 @@ def real_array(value: Real) -> npt.NDArray[np.float64]:
     """
     if np.ma.is_masked(value):
         message = "a constant has masked entries; fill them first"
-        raise TracingError(message, Failure(reason="CONSTANT_INVALID"))
+        raise refusal(message, reason="CONSTANT_INVALID")
     try:
         array = np.asarray(value)
         if array.dtype.kind == "O" and isinstance(value, int):
             array = np.asarray(float(value))
     except OverflowError as error:
         message = f"the constant {str(value)[:30]}... is too large for a 64-bit float"
-        raise TracingError(message, Failure(reason="CONSTANT_INVALID")) from error
+        raise refusal(message, reason="CONSTANT_INVALID") from error
     if array.dtype.kind not in _REAL_KINDS:
         message = f"a constant of type {array.dtype} is not a real number"
-        raise TracingError(message, Failure(reason="CONSTANT_INVALID"))
+        raise refusal(message, reason="CONSTANT_INVALID")
     return array.astype("<f8")
-
-
-def broadcast(name: str, shapes: Sequence[Shape]) -> Shape:
-    """Return the common shape of an elementwise operation's arguments, by NumPy's rules.
-
-    Raises:
-        TracingError: there is none; the message names the shapes.
-    """
-    first = shapes[0]
-    if shapes.count(first) == len(shapes):
-        return first
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError:
-        listed = " and ".join(str(shape) for shape in shapes)
-        message = f"{name}: shapes {listed} do not broadcast together"
-        raise TracingError(message, Failure(reason="SHAPE_MISMATCH", metadata={"operation": name})) from None
