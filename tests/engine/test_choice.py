@@ -55,14 +55,11 @@ def test_a_processor_without_fused_multiply_add_is_named_as_what_it_is(monkeypat
 
 
 @needs_native
-def test_arithmetic_runs_natively_and_arrays_do_not() -> None:
-    """Scalars go to the tape machine; a function with an array goes to NumPy."""
-    text = "3*(x1**2 + x2*x3)"
-    names = ("x1", "x2", "x3")
-    scalars = [Input(name) for name in names]
-    arrays = [Input(name, (2,)) for name in names]
-    assert runs_natively(simplified(text, scalars))
-    assert not runs_natively(simplified(text, arrays))
+@pytest.mark.parametrize(("shape", "native"), [((), True), ((2,), True), ((40, 50), True), ((300, 300), False)])
+def test_scalars_and_small_arrays_run_natively(shape: tuple[int, ...], native: bool) -> None:
+    """Arrays are unrolled for the tape machine while they are small; large ones go to NumPy."""
+    inputs = [Input(name, shape) for name in ("x1", "x2", "x3")]
+    assert runs_natively(simplified("3*(x1**2 + x2*x3)", inputs)) is native
 
 
 def test_an_operation_is_native_only_with_all_its_derivatives() -> None:

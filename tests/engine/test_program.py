@@ -90,15 +90,15 @@ def test_cutting_a_batch_into_blocks_changes_nothing(seed: int) -> None:
 
 
 def test_no_block_needs_more_scratch_than_allowed() -> None:
-    """A hundred points of 16,000 scratch bytes each, with 160,000 allowed, are computed ten at a time."""
+    """A hundred points, with scratch allowed for ten of them, are computed ten at a time."""
     seen = 0
 
     def count() -> None:
         nonlocal seen
         seen += 1
 
-    points = PointBatch.from_matrix(WIDE.inputs, np.zeros((100, 1_000)))
-    compiled(WIDE, Kind.VALUE).evaluate(points, replace(LIMITS, maximum_scratch_bytes=160_000), count)
+    points = PointBatch.from_matrix(WIDE.inputs, np.zeros((100, WIDE.elements_per_point)))
+    compiled(WIDE, Kind.VALUE).evaluate(points, replace(LIMITS, maximum_scratch_bytes=10 * _SCRATCH_OF_WIDE), count)
     assert seen == 10
 
 
@@ -206,7 +206,10 @@ def refuse_to_compute() -> None:
     pytest.fail("the computation began")
 
 
-WIDE = function(lambda x: apply("sin", apply("exp", x)), Input("x", (1_000,)))
+WIDE = function(lambda x: apply("sin", apply("exp", x)), Input("x", (30_000,)))
+"""A function of too many elements to be unrolled, which NumPy runs."""
+_SCRATCH_OF_WIDE = 2 * 8 * WIDE.elements_per_point
+"""Bytes of two values of it, which is what it needs at a time."""
 
 
 @pytest.mark.parametrize(
@@ -214,7 +217,7 @@ WIDE = function(lambda x: apply("sin", apply("exp", x)), Input("x", (1_000,)))
     [
         (SEED, 11, "maximum_points", 10, 11, "TOO_MANY_POINTS"),
         (SEED, 11, "maximum_result_bytes", 351, 352, "RESULT_TOO_LARGE"),
-        (WIDE, 1, "maximum_scratch_bytes", 15_999, 16_000, "SCRATCH_TOO_LARGE"),
+        (WIDE, 1, "maximum_scratch_bytes", _SCRATCH_OF_WIDE - 1, _SCRATCH_OF_WIDE, "SCRATCH_TOO_LARGE"),
     ],
 )
 def test_a_batch_over_a_limit_is_refused_before_anything_is_computed(

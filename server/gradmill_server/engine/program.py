@@ -197,7 +197,7 @@ def compile_program(
         graph, stable_forms = use_stable_forms(graph, options.disabled_stable_forms, checkpoint)
     graph = simplify(expand(graph, checkpoint), checkpoint)
     propagation = Propagation(strong_zeros=not options.parity)
-    native = runs_natively(graph)
+    native = runs_natively(graph, checkpoint)
     groups, differentiated = _differentiated(graph, wants, propagation, limits, checkpoint)
     del graph  # of a million nodes, together with what follows, it would be most of the memory
     simple = simplify(differentiated, checkpoint)

@@ -123,7 +123,8 @@ def test_every_public_array_operation_has_a_case() -> None:
 def test_every_row_can_be_run_and_differentiated(row: ops.ArrayOperation) -> None:
     """A row is written in others, or has a value in NumPy and either both rules of derivatives or none."""
     if row.expansion is not None:
-        assert row.value is row.pullback is row.pushforward is None
+        assert [row.value, row.pullback, row.pushforward] == [None, None, None]
     else:
         assert row.value is not None
-        assert [rule is None for rule in (row.pullback, row.pushforward)] in ([True, True], [False, False])
+        rules: tuple[object, object] = (row.pullback, row.pushforward)
+        assert len({rule is None for rule in rules}) == 1

@@ -1,13 +1,15 @@
 """Which backend runs a function: native code where it can, NumPy elsewhere.
 
 The choice is made for a function as a whole, all its outputs and all its derivatives of any order. Were it made for
-each program, the same value could come with other last bits depending on what else was wanted beside it.
+each program, the same value could come with other last bits depending on what else was wanted beside it. The exception
+are derivatives of arrays that are too large to be unrolled, such as a dense Hessian by a thousand elements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Final
 
 from gradmill_server.engine import ops
 from gradmill_server.engine.autodiff import local_partial
@@ -16,16 +18,32 @@ from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.native.tape import TapeExecutable
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.backends.results import Executable, ResultGroup
+from gradmill_server.engine.backends.unrolled import UnrolledExecutable
 from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.ir import CONSTANT, INPUT, Graph, GraphBuilder, Input
+from gradmill_server.engine.passes.scalarize import scalarize
+from gradmill_server.engine.passes.simplify import simplify
+
+_LARGEST_UNROLLED_FUNCTION: Final = 20_000
+_LARGEST_UNROLLED_PROGRAM: Final = 400_000
+"""Scalars up to which arrays are unrolled: those of the function, and those of the function with its derivatives."""
 
 
-def runs_natively(function: Graph) -> bool:
-    """Whether a function and every derivative of it run on the tape machine of this processor."""
+def runs_natively(function: Graph, checkpoint: Checkpoint = never) -> bool:
+    """Whether a function and every derivative of it run on the tape machine of this processor.
+
+    Args:
+        function: the function, without composite operations.
+        checkpoint: called every few milliseconds; may raise to stop.
+    """
     if host_level() is None:
         return False
-    nodes = function.nodes
-    return not nodes.shapes and set(nodes.operations) <= native_closure() | {INPUT, CONSTANT}
+    scalars = scalarize(function, _LARGEST_UNROLLED_FUNCTION, checkpoint) if _has_arrays(function) else function
+    return scalars is not None and set(scalars.nodes.operations) <= native_closure() | {INPUT, CONSTANT}
+
+
+def _has_arrays(graph: Graph) -> bool:
+    return bool(graph.nodes.shapes) or not ops.ARRAYS.keys().isdisjoint(graph.nodes.operations)
 
 
 def executable(
@@ -42,7 +60,12 @@ def executable(
     level = host_level()
     if level is None or not native:
         return NumpyExecutable(graph, groups)
-    return TapeExecutable(graph, groups, level, checkpoint)
+    if not _has_arrays(graph):
+        return TapeExecutable(graph, groups, level, checkpoint)
+    scalars = scalarize(graph, _LARGEST_UNROLLED_PROGRAM, checkpoint)
+    if scalars is None or not set(scalars.nodes.operations) <= NATIVE_OPERATIONS | {INPUT, CONSTANT}:
+        return NumpyExecutable(graph, groups)
+    return UnrolledExecutable(simplify(scalars, checkpoint), groups, level, checkpoint)
 
 
 def backend_name() -> str:

@@ -171,6 +171,7 @@ OPERATIONS = (
         lanes=lambda seed, partial: choose(seed.equals(0.0), 0.0, seed * partial),
         partials=(_strong_product_by_seed, lambda _z, seed, _partial: seed),
         notation="{0}*{1}",
+        neutral=(1.0, None),
         internal=True,
         domain=(REALS, REALS),
     ),

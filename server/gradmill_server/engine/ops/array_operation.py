@@ -61,6 +61,12 @@ ShapeRule = Callable[[ParameterMap, Sequence[Shape]], Shape]
 ArrayFunction = Callable[..., Any]
 """Called with the parameters and then the operands, each [points or 1, *shape]; returns [points or 1, *shape]."""
 
+Emit = Callable[..., Any]
+"""Given an element-wise operation's name and arrays of scalars of a graph, applies it to each; see `unrolling`."""
+
+Unrolling = Callable[[Emit], ArrayFunction]
+"""Given how element-wise operations are applied, returns the operation on arrays of numbers of a graph's scalars."""
+
 Expansion = Callable[[Site], Value]
 """Writes the operation in other operations."""
 
@@ -89,6 +95,8 @@ class ArrayOperation:
         pushforward: its rule for forward mode; None where its derivative is zero by convention.
         lowering: writes it in primitives, after differentiation, for native code; None for primitives, and where only
             NumPy can run it.
+        unrolling: writes it in scalars, on arrays that hold a scalar's number in each place, 0 for a zero by structure,
+            and have one point; None where that cannot be, as places depend on values.
         aliases: other names that formulas accept.
         convention: the derivative by convention where it does not exist; empty when nothing needs saying.
         internal: whether only derivative rules and passes may use it.
@@ -107,6 +115,7 @@ class ArrayOperation:
     pullback: Pullback | None = None
     pushforward: Pushforward | None = None
     lowering: Expansion | None = None
+    unrolling: Unrolling | None = None
     aliases: tuple[str, ...] = ()
     convention: str = ""
     internal: bool = False

@@ -14,7 +14,9 @@ import numpy as np
 
 from gradmill_server.engine.ir import FloatArray, Shape
 from gradmill_server.engine.ops.array_operation import (
+    ArrayFunction,
     ArrayOperation,
+    Emit,
     Expansion,
     Parameter,
     ParameterMap,
@@ -114,6 +116,25 @@ def _substitute(a: FloatArray, b: FloatArray, *, lower: bool, unit_diagonal: boo
     return b
 
 
+def _triangular_unrolled(emit: Emit) -> ArrayFunction:
+    def solution(parameters: ParameterMap, a: FloatArray, b: FloatArray) -> FloatArray:
+        matrices, sides = _spread_systems(a, b)
+        lower, turned = bool(integer(parameters, "lower")), bool(integer(parameters, "transposed"))
+        if turned:
+            matrices = np.swapaxes(matrices, -1, -2)
+        count = matrices.shape[-1]
+        forward = lower != turned
+        for row in range(count) if forward else range(count - 1, -1, -1):
+            for column in range(row) if forward else range(row + 1, count):
+                product = emit("multiply", matrices[..., row, column, np.newaxis], sides[..., column, :])
+                sides[..., row, :] = emit("subtract", sides[..., row, :], product)
+            if not integer(parameters, "unit_diagonal"):
+                sides[..., row, :] = emit("divide", sides[..., row, :], matrices[..., row, row, np.newaxis])
+        return sides
+
+    return solution
+
+
 def _solution_value(_parameters: ParameterMap, a: FloatArray, b: FloatArray) -> FloatArray:
     matrices, sides = _spread_systems(a, b)
     _eliminate(matrices, sides)
@@ -204,6 +225,7 @@ _TRIANGULAR_SOLUTION = ArrayOperation(
     parameters=_TRIANGULAR,
     shape=_systems_shape("solve_triangular"),
     value=_triangular_value,
+    unrolling=_triangular_unrolled,
     pullback=_triangular_pullback,
     pushforward=_triangular_pushforward,
     internal=True,
@@ -254,6 +276,21 @@ def _cholesky_value(_parameters: ParameterMap, a: FloatArray) -> FloatArray:
     return factor
 
 
+def _cholesky_unrolled(emit: Emit) -> ArrayFunction:
+    def cholesky(_parameters: ParameterMap, a: FloatArray) -> FloatArray:
+        factor = np.tril(a)
+        for column in range(a.shape[-1]):
+            below = factor[..., column:, column]
+            for before in range(column):
+                product = emit("multiply", factor[..., column:, before], factor[..., column, before, np.newaxis])
+                below[...] = emit("subtract", below, product)
+            below[..., 0] = emit("sqrt", below[..., 0])
+            below[..., 1:] = emit("divide", below[..., 1:], below[..., :1])
+        return factor
+
+    return cholesky
+
+
 def _cholesky_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
     """Return the triangle that is read of s + s^T, with s = L^-T P L^-1 and P = the lower half of L^T g."""
     factor = site.result
@@ -282,6 +319,7 @@ _CHOLESKY = ArrayOperation(
     signature="cholesky(a)",
     shape=_square_shape("cholesky"),
     value=_cholesky_value,
+    unrolling=_cholesky_unrolled,
     pullback=_cholesky_pullback,
     pushforward=_cholesky_pushforward,
     convention="by the lower triangle, which is what is read",

@@ -13,7 +13,9 @@ import numpy as np
 
 from gradmill_server.engine.ir import FloatArray, Shape, size
 from gradmill_server.engine.ops.array_operation import (
+    ArrayFunction,
     ArrayOperation,
+    Emit,
     Parameter,
     ParameterMap,
     Site,
@@ -57,6 +59,7 @@ _RESHAPE = ArrayOperation(
     parameters=(Parameter("shape", tuple),),
     shape=_reshape_shape,
     value=_reshape_value,
+    unrolling=lambda _emit: _reshape_value,
     pullback=_reshape_pullback,
     pushforward=_reshape_pushforward,
 )
@@ -100,6 +103,7 @@ _TRANSPOSE = ArrayOperation(
     parameters=(Parameter("axes", tuple),),
     shape=_transpose_shape,
     value=_transpose_value,
+    unrolling=lambda _emit: _transpose_value,
     pullback=_transpose_pullback,
     pushforward=_transpose_pushforward,
 )
@@ -160,6 +164,7 @@ _SLICE = ArrayOperation(
     parameters=(Parameter("starts", tuple), Parameter("counts", tuple), Parameter("steps", tuple)),
     shape=_slice_shape,
     value=_slice_value,
+    unrolling=lambda _emit: _slice_value,
     pullback=_slice_pullback,
     pushforward=_slice_pushforward,
 )
@@ -172,7 +177,7 @@ def _unslice_shape(parameters: ParameterMap, shapes: Sequence[Shape]) -> Shape:
 
 
 def _unslice_value(parameters: ParameterMap, x: FloatArray) -> FloatArray:
-    result = np.zeros((len(x), *integers(parameters, "shape")))
+    result = np.zeros((len(x), *integers(parameters, "shape")), dtype=x.dtype)
     result[_slices(parameters, x.shape[1:])] = x
     return result
 
@@ -196,6 +201,7 @@ _UNSLICE = ArrayOperation(
     parameters=(Parameter("starts", tuple), Parameter("steps", tuple), Parameter("shape", tuple)),
     shape=_unslice_shape,
     value=_unslice_value,
+    unrolling=lambda _emit: _unslice_value,
     pullback=_unslice_pullback,
     pushforward=_unslice_pushforward,
     internal=True,
@@ -251,6 +257,7 @@ _TAKE = ArrayOperation(
     parameters=(Parameter("indices", tuple), Parameter("index_shape", tuple), Parameter("axis", int)),
     shape=_take_shape,
     value=_take_value,
+    unrolling=lambda _emit: _take_value,
     pullback=_take_pullback,
     pushforward=_moved_pushforward,
 )
@@ -268,13 +275,29 @@ def _put_shape(parameters: ParameterMap, shapes: Sequence[Shape]) -> Shape:
 
 
 def _put_value(parameters: ParameterMap, x: FloatArray) -> FloatArray:
+    result, rows, places = _to_put(parameters, x)
+    np.add.at(rows[0], places, rows[1])
+    return result
+
+
+def _to_put(parameters: ParameterMap, x: FloatArray) -> tuple[FloatArray, tuple[FloatArray, FloatArray], np.ndarray]:
+    """Return zeros to put elements into; views of them and of the elements with the axis first; and the places."""
     axis = integer(parameters, "axis") + 1
     indices = integers(parameters, "indices")
     rank = len(integers(parameters, "index_shape"))
     flat = x.reshape(*x.shape[:axis], len(indices), *x.shape[axis + rank :])
-    result = np.zeros((*x.shape[:axis], integer(parameters, "extent"), *x.shape[axis + rank :]))
-    np.add.at(np.moveaxis(result, axis, 0), np.array(indices), np.moveaxis(flat, axis, 0))
-    return result
+    result = np.zeros((*x.shape[:axis], integer(parameters, "extent"), *x.shape[axis + rank :]), dtype=x.dtype)
+    return result, (np.moveaxis(result, axis, 0), np.moveaxis(flat, axis, 0)), np.array(indices)
+
+
+def _put_unrolled(emit: Emit) -> ArrayFunction:
+    def put(parameters: ParameterMap, x: FloatArray) -> FloatArray:
+        result, (rows, given), places = _to_put(parameters, x)
+        for place, elements in zip(places, given, strict=True):
+            rows[place] = emit("add", rows[place], elements)
+        return result
+
+    return put
 
 
 def _put_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
@@ -297,6 +320,7 @@ _PUT = ArrayOperation(
     value=_put_value,
     pullback=_put_pullback,
     pushforward=_moved_pushforward,
+    unrolling=_put_unrolled,
     internal=True,
 )
 
@@ -346,6 +370,7 @@ _CONCATENATE = ArrayOperation(
     most=None,
     shape=_concatenate_shape,
     value=_concatenate_value,
+    unrolling=lambda _emit: _concatenate_value,
     pullback=_concatenate_pullback,
     pushforward=_concatenate_pushforward,
 )

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from gradmill_server.engine.ir import FloatArray, Shape, size
-from gradmill_server.engine.ops.array_operation import ArrayOperation, Parameter, ParameterMap, Site, text
+from gradmill_server.engine.ops.array_operation import (
+    ArrayFunction,
+    ArrayOperation,
+    Emit,
+    Parameter,
+    ParameterMap,
+    Site,
+    text,
+)
 from gradmill_server.engine.ops.arrays.axes import mismatch, refused
 from gradmill_server.engine.ops.arrays.movement import matrix_transposed, part, reshaped, transposed
 from gradmill_server.engine.ops.arrays.sums import aligned, summed, summed_to
@@ -31,9 +40,26 @@ def _batched_shape(_parameters: ParameterMap, shapes: Sequence[Shape]) -> Shape:
     return (*broadcast("matmul", [x[:-2], y[:-2]]), x[-2], y[-1])
 
 
-def _batched_value(_parameters: ParameterMap, x: FloatArray, y: FloatArray) -> FloatArray:
+def _batches(x: FloatArray, y: FloatArray) -> Iterator[FloatArray]:
+    """Return both with as many axes, so that their batches broadcast."""
     rank = max(x.ndim, y.ndim)
-    left, right = (each.reshape(len(each), *(1,) * (rank - each.ndim), *each.shape[1:]) for each in (x, y))
+    return (each.reshape(len(each), *(1,) * (rank - each.ndim), *each.shape[1:]) for each in (x, y))
+
+
+def _batched_unrolled(emit: Emit) -> ArrayFunction:
+    def product(_parameters: ParameterMap, x: FloatArray, y: FloatArray) -> FloatArray:
+        left, right = _batches(x, y)
+        terms = [
+            emit("multiply", left[..., place, np.newaxis], right[..., np.newaxis, place, :])
+            for place in range(left.shape[-1])
+        ]
+        return functools.reduce(functools.partial(emit, "add"), terms)
+
+    return product
+
+
+def _batched_value(_parameters: ParameterMap, x: FloatArray, y: FloatArray) -> FloatArray:
+    left, right = _batches(x, y)
     product: FloatArray = np.matmul(left, right)
     return product
 
@@ -65,6 +91,7 @@ _BATCHED = ArrayOperation(
     most=2,
     shape=_batched_shape,
     value=_batched_value,
+    unrolling=_batched_unrolled,
     pullback=_batched_pullback,
     pushforward=_batched_pushforward,
     internal=True,

@@ -19,6 +19,7 @@ from gradmill_server.engine.ops.array_operation import (
     Pullback,
     Pushforward,
     Site,
+    Unrolling,
     integer,
     integers,
 )
@@ -34,6 +35,7 @@ from gradmill_server.engine.ops.arrays.sums import (
     reducing,
     spread,
     summed,
+    unrolled_reduction,
 )
 from gradmill_server.engine.ops.operation import Partial, Select
 from gradmill_server.engine.ops.value import Value, elementwise
@@ -85,6 +87,7 @@ def _weighted(
     value: Callable[[ParameterMap, FloatArray], FloatArray],
     weight: Weight,
     lowering: Callable[[Site], Value] | None = None,
+    unrolling: Unrolling | None = None,
     convention: str = "",
 ) -> ArrayOperation:
     return ArrayOperation(
@@ -97,6 +100,7 @@ def _weighted(
         pullback=_weighted_pullback(weight),
         pushforward=_weighted_pushforward(weight),
         lowering=lowering,
+        unrolling=unrolling,
         convention=convention,
     )
 
@@ -293,6 +297,7 @@ _AMAX = _weighted(
     "amax",
     summary="The largest of all elements, or along some axes; NaN beside a NaN. Formulas write max(x) as well.",
     value=reducing(np.maximum),
+    unrolling=unrolled_reduction("maximum"),
     weight=_shared_among_ties,
     convention="shared equally among ties; NaN beside a NaN",
 )
@@ -300,6 +305,7 @@ _AMIN = _weighted(
     "amin",
     summary="The smallest of all elements, or along some axes; NaN beside a NaN. Formulas write min(x) as well.",
     value=reducing(np.minimum),
+    unrolling=unrolled_reduction("minimum"),
     weight=_shared_among_ties,
     convention="shared equally among ties; NaN beside a NaN",
 )

@@ -14,10 +14,13 @@ import numpy as np
 
 from gradmill_server.engine.ir import FloatArray, Shape, size
 from gradmill_server.engine.ops.array_operation import (
+    ArrayFunction,
     ArrayOperation,
+    Emit,
     Parameter,
     ParameterMap,
     Site,
+    Unrolling,
     integer,
     integers,
 )
@@ -63,6 +66,11 @@ def reducing(combine: Combine) -> Callable[[ParameterMap, FloatArray], FloatArra
     return value
 
 
+def unrolled_reduction(operation: str) -> Unrolling:
+    """Return what unrolls a reduction by an element-wise operation of two operands."""
+    return lambda emit: reducing(lambda x, y: emit(operation, x, y))
+
+
 def in_halves(rows: FloatArray, combine: Combine) -> FloatArray:
     """Combine rows, [count, ...], into one: the second half with the first, until one is left."""
     while len(rows) > 1:
@@ -102,6 +110,7 @@ _SUM = ArrayOperation(
     parameters=REDUCED,
     shape=reduced_shape("sum"),
     value=reducing(np.add),
+    unrolling=unrolled_reduction("add"),
     pullback=_sum_pullback,
     pushforward=_sum_pushforward,
 )
@@ -141,6 +150,7 @@ _BROADCAST = ArrayOperation(
     parameters=(Parameter("shape", tuple),),
     shape=_broadcast_shape,
     value=_broadcast_value,
+    unrolling=lambda _emit: _broadcast_value,
     pullback=_broadcast_pullback,
     pushforward=_broadcast_pushforward,
 )
@@ -168,6 +178,17 @@ def _cumsum_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value |
     return tangent and _CUMSUM.apply(tangent, axis=integer(site.parameters, "axis") + len(site.leading))
 
 
+def _cumsum_unrolled(emit: Emit) -> ArrayFunction:
+    def cumsum(parameters: ParameterMap, x: FloatArray) -> FloatArray:
+        result = x.copy()
+        rows = np.moveaxis(result, integer(parameters, "axis") + 1, 0)
+        for place in range(1, len(rows)):
+            rows[place] = emit("add", rows[place - 1], rows[place])
+        return result
+
+    return cumsum
+
+
 _CUMSUM = ArrayOperation(
     name="cumsum",
     summary="The running sum along an axis, added from the first element on.",
@@ -175,6 +196,7 @@ _CUMSUM = ArrayOperation(
     parameters=(Parameter("axis", int),),
     shape=along_axis_shape("cumsum"),
     value=lambda parameters, x: np.add.accumulate(x, axis=integer(parameters, "axis") + 1),
+    unrolling=_cumsum_unrolled,
     pullback=_cumsum_pullback,
     pushforward=_cumsum_pushforward,
 )
