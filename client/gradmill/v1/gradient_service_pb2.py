@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from gradmill.v1 import graph_pb2 as gradmill_dot_v1_dot_graph__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gradmill/v1/gradient_service.proto\x12\x0bgradmill.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17gradmill/v1/graph.proto\"v\n\x08\x46unction\x12\x10\n\x06\x64igest\x18\x01 \x01(\x0cH\x00\x12#\n\x05graph\x18\x02 \x01(\x0b\x32\x12.gradmill.v1.GraphH\x00\x12\'\n\x07\x66ormula\x18\x03 \x01(\x0b\x32\x14.gradmill.v1.FormulaH\x00\x42\n\n\x08\x66unction\"O\n\x0bInputValues\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x06values\x18\x02 \x01(\x0b\x32\x12.gradmill.v1.Array\x12\x0e\n\x06shared\x18\x03 \x01(\x08\"e\n\x06Points\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\"\n\x06matrix\x18\x02 \x01(\x0b\x32\x12.gradmill.v1.Array\x12(\n\x06inputs\x18\x03 \x03(\x0b\x32\x18.gradmill.v1.InputValues\"=\n\nNamedArray\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x05\x61rray\x18\x02 \x01(\x0b\x32\x12.gradmill.v1.Array\"D\n\tDirection\x12\'\n\x06\x61rrays\x18\x01 \x03(\x0b\x32\x17.gradmill.v1.NamedArray\x12\x0e\n\x06shared\x18\x02 \x01(\x08\"\x89\x01\n\x04Want\x12+\n\nderivative\x18\x01 \x01(\x0e\x32\x17.gradmill.v1.Derivative\x12\x0f\n\x07outputs\x18\x02 \x03(\t\x12\x17\n\x0fwith_respect_to\x18\x03 \x03(\t\x12*\n\ndirections\x18\x04 \x01(\x0b\x32\x16.gradmill.v1.Direction\"S\n\x07Options\x12\x0e\n\x06parity\x18\x01 \x01(\x08\x12\x1d\n\x15\x64isabled_stable_forms\x18\x02 \x03(\t\x12\x19\n\x11locate_non_finite\x18\x03 \x01(\x08\"\x81\x02\n\x0f\x45valuateRequest\x12\'\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x15.gradmill.v1.Function\x12 \n\x05wants\x18\x02 \x03(\x0b\x32\x11.gradmill.v1.Want\x12#\n\x06points\x18\x03 \x01(\x0b\x32\x13.gradmill.v1.Points\x12)\n\treduction\x18\x04 \x01(\x0e\x32\x16.gradmill.v1.Reduction\x12,\n\x08\x65ncoding\x18\x05 \x01(\x0e\x32\x1a.gradmill.v1.ArrayEncoding\x12%\n\x07options\x18\x06 \x01(\x0b\x32\x14.gradmill.v1.Options\"\x81\x01\n\x06Result\x12+\n\nderivative\x18\x01 \x01(\x0e\x32\x17.gradmill.v1.Derivative\x12\x0e\n\x06output\x18\x02 \x01(\t\x12\x17\n\x0fwith_respect_to\x18\x03 \x01(\t\x12!\n\x05\x61rray\x18\x04 \x01(\x0b\x32\x12.gradmill.v1.Array\"V\n\tNonFinite\x12\r\n\x05point\x18\x01 \x01(\x04\x12\x10\n\x08\x62\x61\x63kward\x18\x02 \x01(\x08\x12(\n\x04node\x18\x03 \x01(\x0b\x32\x1a.gradmill.v1.ExplainedNode\"\xb6\x01\n\x07Timings\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x63ompile\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x63ompute\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x65ncode\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf0\x01\n\x10\x45valuateResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12$\n\x07results\x18\x02 \x03(\x0b\x32\x13.gradmill.v1.Result\x12\x13\n\x0bpoint_flags\x18\x03 \x01(\x0c\x12(\n\x05\x63\x61\x63he\x18\x04 \x01(\x0e\x32\x19.gradmill.v1.CacheOutcome\x12\x14\n\x0cstable_forms\x18\x05 \x03(\t\x12%\n\x07timings\x18\x06 \x01(\x0b\x32\x14.gradmill.v1.Timings\x12*\n\nnon_finite\x18\x07 \x03(\x0b\x32\x16.gradmill.v1.NonFinite\"X\n\x15\x45valuateStreamRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x07request\x18\x02 \x01(\x0b\x32\x1c.gradmill.v1.EvaluateRequest\"\x93\x01\n\x16\x45valuateStreamResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x31\n\x08response\x18\x02 \x01(\x0b\x32\x1d.gradmill.v1.EvaluateResponseH\x00\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.gradmill.v1.StreamErrorH\x00\x42\t\n\x07outcome\"<\n\x0bStreamError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\x0c\"d\n\x17RegisterFunctionRequest\x12\'\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x15.gradmill.v1.Function\x12 \n\x05wants\x18\x02 \x03(\x0b\x32\x11.gradmill.v1.Want\"\x94\x01\n\x18RegisterFunctionResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.gradmill.v1.Input\x12/\n\x07outputs\x18\x03 \x03(\x0b\x32\x1e.gradmill.v1.OutputDescription\x12\x13\n\x0bvalue_count\x18\x04 \x01(\x04\"0\n\x11OutputDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\"n\n\x0e\x45xplainRequest\x12\'\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x15.gradmill.v1.Function\x12#\n\x06points\x18\x02 \x01(\x0b\x32\x13.gradmill.v1.Points\x12\x0e\n\x06output\x18\x03 \x01(\t\"\xc0\x01\n\rExplainedNode\x12\r\n\x05label\x18\x01 \x01(\t\x12\x11\n\toperation\x18\x02 \x01(\t\x12\x12\n\nexpression\x18\x03 \x01(\t\x12!\n\x05value\x18\x04 \x01(\x0b\x32\x12.gradmill.v1.Array\x12#\n\x07\x61\x64joint\x18\x05 \x01(\x0b\x32\x12.gradmill.v1.Array\x12\x31\n\x0elocal_partials\x18\x06 \x03(\x0b\x32\x19.gradmill.v1.LocalPartial\"E\n\x0cLocalPartial\x12\x10\n\x08\x61rgument\x18\x01 \x01(\t\x12#\n\x07partial\x18\x02 \x01(\x0b\x32\x12.gradmill.v1.Array\"r\n\x0f\x45xplainResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0e\n\x06output\x18\x02 \x01(\t\x12)\n\x05nodes\x18\x03 \x03(\x0b\x32\x1a.gradmill.v1.ExplainedNode\x12\x14\n\x0cstable_forms\x18\x04 \x03(\t\"\x17\n\x15ListOperationsRequest\"i\n\x14OperationDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12\r\n\x05\x61rity\x18\x03 \x01(\r\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x12\n\nconvention\x18\x05 \x01(\t\"O\n\x16ListOperationsResponse\x12\x35\n\noperations\x18\x01 \x03(\x0b\x32!.gradmill.v1.OperationDescription*\xa4\x02\n\nDerivative\x12\x1a\n\x16\x44\x45RIVATIVE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45RIVATIVE_VALUE\x10\x01\x12\x17\n\x13\x44\x45RIVATIVE_GRADIENT\x10\x02\x12\x17\n\x13\x44\x45RIVATIVE_JACOBIAN\x10\x03\x12\x12\n\x0e\x44\x45RIVATIVE_VJP\x10\x04\x12\x12\n\x0e\x44\x45RIVATIVE_JVP\x10\x05\x12\x12\n\x0e\x44\x45RIVATIVE_HVP\x10\x06\x12\x16\n\x12\x44\x45RIVATIVE_HESSIAN\x10\x07\x12\x1f\n\x1b\x44\x45RIVATIVE_HESSIAN_DIAGONAL\x10\x08\x12\x1e\n\x1a\x44\x45RIVATIVE_SPARSE_JACOBIAN\x10\t\x12\x1d\n\x19\x44\x45RIVATIVE_SPARSE_HESSIAN\x10\n*a\n\tReduction\x12\x19\n\x15REDUCTION_UNSPECIFIED\x10\x00\x12\x12\n\x0eREDUCTION_NONE\x10\x01\x12\x11\n\rREDUCTION_SUM\x10\x02\x12\x12\n\x0eREDUCTION_MEAN\x10\x03*c\n\rArrayEncoding\x12\x1e\n\x1a\x41RRAY_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41RRAY_ENCODING_DATA\x10\x01\x12\x19\n\x15\x41RRAY_ENCODING_VALUES\x10\x02*v\n\x0c\x43\x61\x63heOutcome\x12\x1d\n\x19\x43\x41\x43HE_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41\x43HE_OUTCOME_HIT\x10\x01\x12\x16\n\x12\x43\x41\x43HE_OUTCOME_MISS\x10\x02\x12\x18\n\x14\x43\x41\x43HE_OUTCOME_SHARED\x10\x03\x32\xbb\x03\n\x0fGradientService\x12G\n\x08\x45valuate\x12\x1c.gradmill.v1.EvaluateRequest\x1a\x1d.gradmill.v1.EvaluateResponse\x12]\n\x0e\x45valuateStream\x12\".gradmill.v1.EvaluateStreamRequest\x1a#.gradmill.v1.EvaluateStreamResponse(\x01\x30\x01\x12_\n\x10RegisterFunction\x12$.gradmill.v1.RegisterFunctionRequest\x1a%.gradmill.v1.RegisterFunctionResponse\x12\x44\n\x07\x45xplain\x12\x1b.gradmill.v1.ExplainRequest\x1a\x1c.gradmill.v1.ExplainResponse\x12Y\n\x0eListOperations\x12\".gradmill.v1.ListOperationsRequest\x1a#.gradmill.v1.ListOperationsResponseB<\n\x0f\x64\x65v.gradmill.v1P\x01Z\'gradmill.dev/gen/gradmill/v1;gradmillv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gradmill/v1/gradient_service.proto\x12\x0bgradmill.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17gradmill/v1/graph.proto\"v\n\x08\x46unction\x12\x10\n\x06\x64igest\x18\x01 \x01(\x0cH\x00\x12#\n\x05graph\x18\x02 \x01(\x0b\x32\x12.gradmill.v1.GraphH\x00\x12\'\n\x07\x66ormula\x18\x03 \x01(\x0b\x32\x14.gradmill.v1.FormulaH\x00\x42\n\n\x08\x66unction\"O\n\x0bInputValues\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x06values\x18\x02 \x01(\x0b\x32\x12.gradmill.v1.Array\x12\x0e\n\x06shared\x18\x03 \x01(\x08\"e\n\x06Points\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\"\n\x06matrix\x18\x02 \x01(\x0b\x32\x12.gradmill.v1.Array\x12(\n\x06inputs\x18\x03 \x03(\x0b\x32\x18.gradmill.v1.InputValues\"=\n\nNamedArray\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x05\x61rray\x18\x02 \x01(\x0b\x32\x12.gradmill.v1.Array\"h\n\tDirection\x12\'\n\x06\x61rrays\x18\x01 \x03(\x0b\x32\x17.gradmill.v1.NamedArray\x12\x0e\n\x06shared\x18\x02 \x01(\x08\x12\"\n\x06matrix\x18\x03 \x01(\x0b\x32\x12.gradmill.v1.Array\"\x9f\x01\n\x04Want\x12+\n\nderivative\x18\x01 \x01(\x0e\x32\x17.gradmill.v1.Derivative\x12\x0f\n\x07outputs\x18\x02 \x03(\t\x12\x17\n\x0fwith_respect_to\x18\x03 \x03(\t\x12*\n\ndirections\x18\x04 \x01(\x0b\x32\x16.gradmill.v1.Direction\x12\x14\n\x0comit_pattern\x18\x05 \x01(\x08\"S\n\x07Options\x12\x0e\n\x06parity\x18\x01 \x01(\x08\x12\x1d\n\x15\x64isabled_stable_forms\x18\x02 \x03(\t\x12\x19\n\x11locate_non_finite\x18\x03 \x01(\x08\"\x81\x02\n\x0f\x45valuateRequest\x12\'\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x15.gradmill.v1.Function\x12 \n\x05wants\x18\x02 \x03(\x0b\x32\x11.gradmill.v1.Want\x12#\n\x06points\x18\x03 \x01(\x0b\x32\x13.gradmill.v1.Points\x12)\n\treduction\x18\x04 \x01(\x0e\x32\x16.gradmill.v1.Reduction\x12,\n\x08\x65ncoding\x18\x05 \x01(\x0e\x32\x1a.gradmill.v1.ArrayEncoding\x12%\n\x07options\x18\x06 \x01(\x0b\x32\x14.gradmill.v1.Options\"z\n\rSparsePattern\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\x04\x12\x12\n\nrow_starts\x18\x03 \x03(\x04\x12\x16\n\x0e\x63olumn_indices\x18\x04 \x03(\r\x12\x0e\n\x06\x64igest\x18\x05 \x01(\x0c\x12\x0e\n\x06places\x18\x06 \x01(\x04\"\xef\x01\n\x06Result\x12+\n\nderivative\x18\x01 \x01(\x0e\x32\x17.gradmill.v1.Derivative\x12\x0e\n\x06output\x18\x02 \x01(\t\x12\x17\n\x0fwith_respect_to\x18\x03 \x01(\t\x12!\n\x05\x61rray\x18\x04 \x01(\x0b\x32\x12.gradmill.v1.Array\x12\x1e\n\x16second_with_respect_to\x18\x05 \x01(\t\x12+\n\x07pattern\x18\x06 \x01(\x0b\x32\x1a.gradmill.v1.SparsePattern\x12\x1f\n\x04mode\x18\x07 \x01(\x0e\x32\x11.gradmill.v1.Mode\"V\n\tNonFinite\x12\r\n\x05point\x18\x01 \x01(\x04\x12\x10\n\x08\x62\x61\x63kward\x18\x02 \x01(\x08\x12(\n\x04node\x18\x03 \x01(\x0b\x32\x1a.gradmill.v1.ExplainedNode\"\xb6\x01\n\x07Timings\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x63ompile\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x63ompute\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x65ncode\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf0\x01\n\x10\x45valuateResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12$\n\x07results\x18\x02 \x03(\x0b\x32\x13.gradmill.v1.Result\x12\x13\n\x0bpoint_flags\x18\x03 \x01(\x0c\x12(\n\x05\x63\x61\x63he\x18\x04 \x01(\x0e\x32\x19.gradmill.v1.CacheOutcome\x12\x14\n\x0cstable_forms\x18\x05 \x03(\t\x12%\n\x07timings\x18\x06 \x01(\x0b\x32\x14.gradmill.v1.Timings\x12*\n\nnon_finite\x18\x07 \x03(\x0b\x32\x16.gradmill.v1.NonFinite\"X\n\x15\x45valuateStreamRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x07request\x18\x02 \x01(\x0b\x32\x1c.gradmill.v1.EvaluateRequest\"\x93\x01\n\x16\x45valuateStreamResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x31\n\x08response\x18\x02 \x01(\x0b\x32\x1d.gradmill.v1.EvaluateResponseH\x00\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.gradmill.v1.StreamErrorH\x00\x42\t\n\x07outcome\"<\n\x0bStreamError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\x0c\"d\n\x17RegisterFunctionRequest\x12\'\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x15.gradmill.v1.Function\x12 \n\x05wants\x18\x02 \x03(\x0b\x32\x11.gradmill.v1.Want\"\x94\x01\n\x18RegisterFunctionResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.gradmill.v1.Input\x12/\n\x07outputs\x18\x03 \x03(\x0b\x32\x1e.gradmill.v1.OutputDescription\x12\x13\n\x0bvalue_count\x18\x04 \x01(\x04\"0\n\x11OutputDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x04\"n\n\x0e\x45xplainRequest\x12\'\n\x08\x66unction\x18\x01 \x01(\x0b\x32\x15.gradmill.v1.Function\x12#\n\x06points\x18\x02 \x01(\x0b\x32\x13.gradmill.v1.Points\x12\x0e\n\x06output\x18\x03 \x01(\t\"\xc0\x01\n\rExplainedNode\x12\r\n\x05label\x18\x01 \x01(\t\x12\x11\n\toperation\x18\x02 \x01(\t\x12\x12\n\nexpression\x18\x03 \x01(\t\x12!\n\x05value\x18\x04 \x01(\x0b\x32\x12.gradmill.v1.Array\x12#\n\x07\x61\x64joint\x18\x05 \x01(\x0b\x32\x12.gradmill.v1.Array\x12\x31\n\x0elocal_partials\x18\x06 \x03(\x0b\x32\x19.gradmill.v1.LocalPartial\"E\n\x0cLocalPartial\x12\x10\n\x08\x61rgument\x18\x01 \x01(\t\x12#\n\x07partial\x18\x02 \x01(\x0b\x32\x12.gradmill.v1.Array\"r\n\x0f\x45xplainResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0e\n\x06output\x18\x02 \x01(\t\x12)\n\x05nodes\x18\x03 \x03(\x0b\x32\x1a.gradmill.v1.ExplainedNode\x12\x14\n\x0cstable_forms\x18\x04 \x03(\t\"\x17\n\x15ListOperationsRequest\"i\n\x14OperationDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12\r\n\x05\x61rity\x18\x03 \x01(\r\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x12\n\nconvention\x18\x05 \x01(\t\"O\n\x16ListOperationsResponse\x12\x35\n\noperations\x18\x01 \x03(\x0b\x32!.gradmill.v1.OperationDescription*\xa4\x02\n\nDerivative\x12\x1a\n\x16\x44\x45RIVATIVE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45RIVATIVE_VALUE\x10\x01\x12\x17\n\x13\x44\x45RIVATIVE_GRADIENT\x10\x02\x12\x17\n\x13\x44\x45RIVATIVE_JACOBIAN\x10\x03\x12\x12\n\x0e\x44\x45RIVATIVE_VJP\x10\x04\x12\x12\n\x0e\x44\x45RIVATIVE_JVP\x10\x05\x12\x12\n\x0e\x44\x45RIVATIVE_HVP\x10\x06\x12\x16\n\x12\x44\x45RIVATIVE_HESSIAN\x10\x07\x12\x1f\n\x1b\x44\x45RIVATIVE_HESSIAN_DIAGONAL\x10\x08\x12\x1e\n\x1a\x44\x45RIVATIVE_SPARSE_JACOBIAN\x10\t\x12\x1d\n\x19\x44\x45RIVATIVE_SPARSE_HESSIAN\x10\n*@\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x10\n\x0cMODE_FORWARD\x10\x01\x12\x10\n\x0cMODE_REVERSE\x10\x02*a\n\tReduction\x12\x19\n\x15REDUCTION_UNSPECIFIED\x10\x00\x12\x12\n\x0eREDUCTION_NONE\x10\x01\x12\x11\n\rREDUCTION_SUM\x10\x02\x12\x12\n\x0eREDUCTION_MEAN\x10\x03*c\n\rArrayEncoding\x12\x1e\n\x1a\x41RRAY_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41RRAY_ENCODING_DATA\x10\x01\x12\x19\n\x15\x41RRAY_ENCODING_VALUES\x10\x02*v\n\x0c\x43\x61\x63heOutcome\x12\x1d\n\x19\x43\x41\x43HE_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41\x43HE_OUTCOME_HIT\x10\x01\x12\x16\n\x12\x43\x41\x43HE_OUTCOME_MISS\x10\x02\x12\x18\n\x14\x43\x41\x43HE_OUTCOME_SHARED\x10\x03\x32\xbb\x03\n\x0fGradientService\x12G\n\x08\x45valuate\x12\x1c.gradmill.v1.EvaluateRequest\x1a\x1d.gradmill.v1.EvaluateResponse\x12]\n\x0e\x45valuateStream\x12\".gradmill.v1.EvaluateStreamRequest\x1a#.gradmill.v1.EvaluateStreamResponse(\x01\x30\x01\x12_\n\x10RegisterFunction\x12$.gradmill.v1.RegisterFunctionRequest\x1a%.gradmill.v1.RegisterFunctionResponse\x12\x44\n\x07\x45xplain\x12\x1b.gradmill.v1.ExplainRequest\x1a\x1c.gradmill.v1.ExplainResponse\x12Y\n\x0eListOperations\x12\".gradmill.v1.ListOperationsRequest\x1a#.gradmill.v1.ListOperationsResponseB<\n\x0f\x64\x65v.gradmill.v1P\x01Z\'gradmill.dev/gen/gradmill/v1;gradmillv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +34,16 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gradmill.v1.gradient_servic
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017dev.gradmill.v1P\001Z\'gradmill.dev/gen/gradmill/v1;gradmillv1'
-  _globals['_DERIVATIVE']._serialized_start=2991
-  _globals['_DERIVATIVE']._serialized_end=3283
-  _globals['_REDUCTION']._serialized_start=3285
-  _globals['_REDUCTION']._serialized_end=3382
-  _globals['_ARRAYENCODING']._serialized_start=3384
-  _globals['_ARRAYENCODING']._serialized_end=3483
-  _globals['_CACHEOUTCOME']._serialized_start=3485
-  _globals['_CACHEOUTCOME']._serialized_end=3603
+  _globals['_DERIVATIVE']._serialized_start=3283
+  _globals['_DERIVATIVE']._serialized_end=3575
+  _globals['_MODE']._serialized_start=3577
+  _globals['_MODE']._serialized_end=3641
+  _globals['_REDUCTION']._serialized_start=3643
+  _globals['_REDUCTION']._serialized_end=3740
+  _globals['_ARRAYENCODING']._serialized_start=3742
+  _globals['_ARRAYENCODING']._serialized_end=3841
+  _globals['_CACHEOUTCOME']._serialized_start=3843
+  _globals['_CACHEOUTCOME']._serialized_end=3961
   _globals['_FUNCTION']._serialized_start=108
   _globals['_FUNCTION']._serialized_end=226
   _globals['_INPUTVALUES']._serialized_start=228
@@ -51,47 +53,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NAMEDARRAY']._serialized_start=412
   _globals['_NAMEDARRAY']._serialized_end=473
   _globals['_DIRECTION']._serialized_start=475
-  _globals['_DIRECTION']._serialized_end=543
-  _globals['_WANT']._serialized_start=546
-  _globals['_WANT']._serialized_end=683
-  _globals['_OPTIONS']._serialized_start=685
-  _globals['_OPTIONS']._serialized_end=768
-  _globals['_EVALUATEREQUEST']._serialized_start=771
-  _globals['_EVALUATEREQUEST']._serialized_end=1028
-  _globals['_RESULT']._serialized_start=1031
-  _globals['_RESULT']._serialized_end=1160
-  _globals['_NONFINITE']._serialized_start=1162
-  _globals['_NONFINITE']._serialized_end=1248
-  _globals['_TIMINGS']._serialized_start=1251
-  _globals['_TIMINGS']._serialized_end=1433
-  _globals['_EVALUATERESPONSE']._serialized_start=1436
-  _globals['_EVALUATERESPONSE']._serialized_end=1676
-  _globals['_EVALUATESTREAMREQUEST']._serialized_start=1678
-  _globals['_EVALUATESTREAMREQUEST']._serialized_end=1766
-  _globals['_EVALUATESTREAMRESPONSE']._serialized_start=1769
-  _globals['_EVALUATESTREAMRESPONSE']._serialized_end=1916
-  _globals['_STREAMERROR']._serialized_start=1918
-  _globals['_STREAMERROR']._serialized_end=1978
-  _globals['_REGISTERFUNCTIONREQUEST']._serialized_start=1980
-  _globals['_REGISTERFUNCTIONREQUEST']._serialized_end=2080
-  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_start=2083
-  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_end=2231
-  _globals['_OUTPUTDESCRIPTION']._serialized_start=2233
-  _globals['_OUTPUTDESCRIPTION']._serialized_end=2281
-  _globals['_EXPLAINREQUEST']._serialized_start=2283
-  _globals['_EXPLAINREQUEST']._serialized_end=2393
-  _globals['_EXPLAINEDNODE']._serialized_start=2396
-  _globals['_EXPLAINEDNODE']._serialized_end=2588
-  _globals['_LOCALPARTIAL']._serialized_start=2590
-  _globals['_LOCALPARTIAL']._serialized_end=2659
-  _globals['_EXPLAINRESPONSE']._serialized_start=2661
-  _globals['_EXPLAINRESPONSE']._serialized_end=2775
-  _globals['_LISTOPERATIONSREQUEST']._serialized_start=2777
-  _globals['_LISTOPERATIONSREQUEST']._serialized_end=2800
-  _globals['_OPERATIONDESCRIPTION']._serialized_start=2802
-  _globals['_OPERATIONDESCRIPTION']._serialized_end=2907
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=2909
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=2988
-  _globals['_GRADIENTSERVICE']._serialized_start=3606
-  _globals['_GRADIENTSERVICE']._serialized_end=4049
+  _globals['_DIRECTION']._serialized_end=579
+  _globals['_WANT']._serialized_start=582
+  _globals['_WANT']._serialized_end=741
+  _globals['_OPTIONS']._serialized_start=743
+  _globals['_OPTIONS']._serialized_end=826
+  _globals['_EVALUATEREQUEST']._serialized_start=829
+  _globals['_EVALUATEREQUEST']._serialized_end=1086
+  _globals['_SPARSEPATTERN']._serialized_start=1088
+  _globals['_SPARSEPATTERN']._serialized_end=1210
+  _globals['_RESULT']._serialized_start=1213
+  _globals['_RESULT']._serialized_end=1452
+  _globals['_NONFINITE']._serialized_start=1454
+  _globals['_NONFINITE']._serialized_end=1540
+  _globals['_TIMINGS']._serialized_start=1543
+  _globals['_TIMINGS']._serialized_end=1725
+  _globals['_EVALUATERESPONSE']._serialized_start=1728
+  _globals['_EVALUATERESPONSE']._serialized_end=1968
+  _globals['_EVALUATESTREAMREQUEST']._serialized_start=1970
+  _globals['_EVALUATESTREAMREQUEST']._serialized_end=2058
+  _globals['_EVALUATESTREAMRESPONSE']._serialized_start=2061
+  _globals['_EVALUATESTREAMRESPONSE']._serialized_end=2208
+  _globals['_STREAMERROR']._serialized_start=2210
+  _globals['_STREAMERROR']._serialized_end=2270
+  _globals['_REGISTERFUNCTIONREQUEST']._serialized_start=2272
+  _globals['_REGISTERFUNCTIONREQUEST']._serialized_end=2372
+  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_start=2375
+  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_end=2523
+  _globals['_OUTPUTDESCRIPTION']._serialized_start=2525
+  _globals['_OUTPUTDESCRIPTION']._serialized_end=2573
+  _globals['_EXPLAINREQUEST']._serialized_start=2575
+  _globals['_EXPLAINREQUEST']._serialized_end=2685
+  _globals['_EXPLAINEDNODE']._serialized_start=2688
+  _globals['_EXPLAINEDNODE']._serialized_end=2880
+  _globals['_LOCALPARTIAL']._serialized_start=2882
+  _globals['_LOCALPARTIAL']._serialized_end=2951
+  _globals['_EXPLAINRESPONSE']._serialized_start=2953
+  _globals['_EXPLAINRESPONSE']._serialized_end=3067
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=3069
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=3092
+  _globals['_OPERATIONDESCRIPTION']._serialized_start=3094
+  _globals['_OPERATIONDESCRIPTION']._serialized_end=3199
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=3201
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=3280
+  _globals['_GRADIENTSERVICE']._serialized_start=3964
+  _globals['_GRADIENTSERVICE']._serialized_end=4407
 # @@protoc_insertion_point(module_scope)

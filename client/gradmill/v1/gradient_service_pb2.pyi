@@ -25,6 +25,12 @@ class Derivative(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DERIVATIVE_SPARSE_JACOBIAN: _ClassVar[Derivative]
     DERIVATIVE_SPARSE_HESSIAN: _ClassVar[Derivative]
 
+class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODE_UNSPECIFIED: _ClassVar[Mode]
+    MODE_FORWARD: _ClassVar[Mode]
+    MODE_REVERSE: _ClassVar[Mode]
+
 class Reduction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     REDUCTION_UNSPECIFIED: _ClassVar[Reduction]
@@ -55,6 +61,9 @@ DERIVATIVE_HESSIAN: Derivative
 DERIVATIVE_HESSIAN_DIAGONAL: Derivative
 DERIVATIVE_SPARSE_JACOBIAN: Derivative
 DERIVATIVE_SPARSE_HESSIAN: Derivative
+MODE_UNSPECIFIED: Mode
+MODE_FORWARD: Mode
+MODE_REVERSE: Mode
 REDUCTION_UNSPECIFIED: Reduction
 REDUCTION_NONE: Reduction
 REDUCTION_SUM: Reduction
@@ -106,24 +115,28 @@ class NamedArray(_message.Message):
     def __init__(self, name: _Optional[str] = ..., array: _Optional[_Union[_graph_pb2.Array, _Mapping]] = ...) -> None: ...
 
 class Direction(_message.Message):
-    __slots__ = ("arrays", "shared")
+    __slots__ = ("arrays", "shared", "matrix")
     ARRAYS_FIELD_NUMBER: _ClassVar[int]
     SHARED_FIELD_NUMBER: _ClassVar[int]
+    MATRIX_FIELD_NUMBER: _ClassVar[int]
     arrays: _containers.RepeatedCompositeFieldContainer[NamedArray]
     shared: bool
-    def __init__(self, arrays: _Optional[_Iterable[_Union[NamedArray, _Mapping]]] = ..., shared: bool = ...) -> None: ...
+    matrix: _graph_pb2.Array
+    def __init__(self, arrays: _Optional[_Iterable[_Union[NamedArray, _Mapping]]] = ..., shared: bool = ..., matrix: _Optional[_Union[_graph_pb2.Array, _Mapping]] = ...) -> None: ...
 
 class Want(_message.Message):
-    __slots__ = ("derivative", "outputs", "with_respect_to", "directions")
+    __slots__ = ("derivative", "outputs", "with_respect_to", "directions", "omit_pattern")
     DERIVATIVE_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     WITH_RESPECT_TO_FIELD_NUMBER: _ClassVar[int]
     DIRECTIONS_FIELD_NUMBER: _ClassVar[int]
+    OMIT_PATTERN_FIELD_NUMBER: _ClassVar[int]
     derivative: Derivative
     outputs: _containers.RepeatedScalarFieldContainer[str]
     with_respect_to: _containers.RepeatedScalarFieldContainer[str]
     directions: Direction
-    def __init__(self, derivative: _Optional[_Union[Derivative, str]] = ..., outputs: _Optional[_Iterable[str]] = ..., with_respect_to: _Optional[_Iterable[str]] = ..., directions: _Optional[_Union[Direction, _Mapping]] = ...) -> None: ...
+    omit_pattern: bool
+    def __init__(self, derivative: _Optional[_Union[Derivative, str]] = ..., outputs: _Optional[_Iterable[str]] = ..., with_respect_to: _Optional[_Iterable[str]] = ..., directions: _Optional[_Union[Direction, _Mapping]] = ..., omit_pattern: bool = ...) -> None: ...
 
 class Options(_message.Message):
     __slots__ = ("parity", "disabled_stable_forms", "locate_non_finite")
@@ -151,17 +164,39 @@ class EvaluateRequest(_message.Message):
     options: Options
     def __init__(self, function: _Optional[_Union[Function, _Mapping]] = ..., wants: _Optional[_Iterable[_Union[Want, _Mapping]]] = ..., points: _Optional[_Union[Points, _Mapping]] = ..., reduction: _Optional[_Union[Reduction, str]] = ..., encoding: _Optional[_Union[ArrayEncoding, str]] = ..., options: _Optional[_Union[Options, _Mapping]] = ...) -> None: ...
 
+class SparsePattern(_message.Message):
+    __slots__ = ("rows", "columns", "row_starts", "column_indices", "digest", "places")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    ROW_STARTS_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_INDICES_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    columns: int
+    row_starts: _containers.RepeatedScalarFieldContainer[int]
+    column_indices: _containers.RepeatedScalarFieldContainer[int]
+    digest: bytes
+    places: int
+    def __init__(self, rows: _Optional[int] = ..., columns: _Optional[int] = ..., row_starts: _Optional[_Iterable[int]] = ..., column_indices: _Optional[_Iterable[int]] = ..., digest: _Optional[bytes] = ..., places: _Optional[int] = ...) -> None: ...
+
 class Result(_message.Message):
-    __slots__ = ("derivative", "output", "with_respect_to", "array")
+    __slots__ = ("derivative", "output", "with_respect_to", "array", "second_with_respect_to", "pattern", "mode")
     DERIVATIVE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     WITH_RESPECT_TO_FIELD_NUMBER: _ClassVar[int]
     ARRAY_FIELD_NUMBER: _ClassVar[int]
+    SECOND_WITH_RESPECT_TO_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
     derivative: Derivative
     output: str
     with_respect_to: str
     array: _graph_pb2.Array
-    def __init__(self, derivative: _Optional[_Union[Derivative, str]] = ..., output: _Optional[str] = ..., with_respect_to: _Optional[str] = ..., array: _Optional[_Union[_graph_pb2.Array, _Mapping]] = ...) -> None: ...
+    second_with_respect_to: str
+    pattern: SparsePattern
+    mode: Mode
+    def __init__(self, derivative: _Optional[_Union[Derivative, str]] = ..., output: _Optional[str] = ..., with_respect_to: _Optional[str] = ..., array: _Optional[_Union[_graph_pb2.Array, _Mapping]] = ..., second_with_respect_to: _Optional[str] = ..., pattern: _Optional[_Union[SparsePattern, _Mapping]] = ..., mode: _Optional[_Union[Mode, str]] = ...) -> None: ...
 
 class NonFinite(_message.Message):
     __slots__ = ("point", "backward", "node")
