@@ -45,6 +45,7 @@ from gradmill.opening import connect, connect_async, local, local_async
 from gradmill.results import Result, Timings
 from gradmill.settings import Batching, RetryPolicy
 from gradmill.sources import FunctionLike
+from gradmill.sparse import SparseMatrix
 from gradmill.tracing import Expression, TracedFunction, inputs, outputs
 from gradmill.version import __version__
 
@@ -73,6 +74,7 @@ __all__ = [
     "Result",
     "RetryPolicy",
     "ServerError",
+    "SparseMatrix",
     "Timings",
     "TracedFunction",
     "TracingError",

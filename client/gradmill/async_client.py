@@ -13,16 +13,17 @@ from gradmill.explanation import Explanation
 from gradmill.flows import Flow
 from gradmill.progress import Progress, reporting
 from gradmill.results import Result
-from gradmill.session import VALUE, VALUE_AND_GRADIENT, Session, as_wish
+from gradmill.session import Session
 from gradmill.settings import Settings
 from gradmill.sources import FunctionLike
 from gradmill.transports import AsyncTransport, run_flow_async
+from gradmill.wishes import as_wish
 
 T = TypeVar("T")
 
 
 class AsyncClient:
-    """Evaluates functions and their gradients on a server; made by ``connect_async`` or ``local_async``.
+    """Evaluates functions and their derivatives on a server; made by ``connect_async`` or ``local_async``.
 
     The same methods as :class:`~gradmill.client.Client`, with the same arguments, results and errors, to be awaited.
     Belongs to one event loop; any number of its tasks may use it at a time.
@@ -35,11 +36,16 @@ class AsyncClient:
         self._closed = False
 
     async def value(
-        self, function: FunctionLike, points: object, *, timeout: float | None = None, progress: Progress = None
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
     ) -> Result:
         """Return the function's values at many points; see :meth:`Client.value`."""
-        with reporting(progress) as report:
-            return await self._run(self._session.evaluate(function, points, as_wish(VALUE, None, timeout, report)))
+        return await self._evaluate(function, points, ["value"], None, reduction, timeout, progress)
 
     async def gradient(
         self,
@@ -47,13 +53,14 @@ class AsyncClient:
         points: object,
         *,
         with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
         timeout: float | None = None,
         progress: Progress = None,
     ) -> Result:
         """Return gradients at many points, and the values with them; see :meth:`Client.gradient`."""
-        with reporting(progress) as report:
-            wish = as_wish(VALUE_AND_GRADIENT, with_respect_to, timeout, report)
-            return await self._run(self._session.evaluate(function, points, wish))
+        return await self._evaluate(
+            function, points, ["value", "gradient"], with_respect_to, reduction, timeout, progress
+        )
 
     async def value_and_gradient(
         self,
@@ -61,12 +68,164 @@ class AsyncClient:
         points: object,
         *,
         with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
         timeout: float | None = None,
         progress: Progress = None,
     ) -> Result:
         """Return values and gradients at many points: the same as :meth:`gradient`, for code that wants to say so."""
-        return await self.gradient(
-            function, points, with_respect_to=with_respect_to, timeout=timeout, progress=progress
+        return await self._evaluate(
+            function, points, ["value", "gradient"], with_respect_to, reduction, timeout, progress
+        )
+
+    async def jacobian(
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return Jacobians at many points; see :meth:`Client.jacobian`."""
+        return await self._evaluate(
+            function, points, ["value", "jacobian"], with_respect_to, reduction, timeout, progress
+        )
+
+    async def jvp(
+        self,
+        function: FunctionLike,
+        points: object,
+        tangents: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the Jacobian times tangents at many points; see :meth:`Client.jvp`."""
+        return await self._evaluate(
+            function, points, ["value", "jvp"], with_respect_to, reduction, timeout, progress, tangents=tangents
+        )
+
+    async def vjp(
+        self,
+        function: FunctionLike,
+        points: object,
+        cotangents: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return cotangents times the Jacobian at many points; see :meth:`Client.vjp`."""
+        return await self._evaluate(
+            function, points, ["value", "vjp"], with_respect_to, reduction, timeout, progress, cotangents=cotangents
+        )
+
+    async def hvp(
+        self,
+        function: FunctionLike,
+        points: object,
+        vectors: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the Hessian of each output times vectors at many points; see :meth:`Client.hvp`."""
+        return await self._evaluate(
+            function, points, ["value", "hvp"], with_respect_to, reduction, timeout, progress, vectors=vectors
+        )
+
+    async def hessian(
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the Hessian of each output at many points; see :meth:`Client.hessian`."""
+        return await self._evaluate(
+            function, points, ["value", "hessian"], with_respect_to, reduction, timeout, progress
+        )
+
+    async def hessian_diagonal(
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the diagonal of the Hessian of each output at many points; see :meth:`Client.hessian_diagonal`."""
+        return await self._evaluate(
+            function, points, ["value", "hessian_diagonal"], with_respect_to, reduction, timeout, progress
+        )
+
+    async def sparse_jacobian(
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the Jacobian of each output where it may differ from zero; see :meth:`Client.sparse_jacobian`."""
+        return await self._evaluate(
+            function, points, ["value", "sparse_jacobian"], with_respect_to, reduction, timeout, progress
+        )
+
+    async def sparse_hessian(
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the Hessian of each output where it may differ from zero; see :meth:`Client.sparse_hessian`."""
+        return await self._evaluate(
+            function, points, ["value", "sparse_hessian"], with_respect_to, reduction, timeout, progress
+        )
+
+    async def evaluate(  # noqa: PLR0913 - by name only, and each is a wish of its own
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        want: str | Sequence[str],
+        tangents: object = None,
+        cotangents: object = None,
+        vectors: object = None,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return several kinds of result at many points in one call; see :meth:`Client.evaluate`."""
+        return await self._evaluate(
+            function,
+            points,
+            want,
+            with_respect_to,
+            reduction,
+            timeout,
+            progress,
+            tangents=tangents,
+            cotangents=cotangents,
+            vectors=vectors,
         )
 
     async def register(self, function: FunctionLike, *, timeout: float | None = None) -> FunctionInfo:
@@ -98,6 +257,21 @@ class AsyncClient:
     ) -> None:
         """Close the client."""
         await self.close()
+
+    async def _evaluate(
+        self,
+        function: FunctionLike,
+        points: object,
+        want: str | Sequence[str],
+        with_respect_to: str | Sequence[str] | None,
+        reduction: str | None,
+        timeout: float | None,
+        progress: Progress,
+        **directions: object,
+    ) -> Result:
+        with reporting(progress) as report:
+            wish = as_wish(want, with_respect_to, directions, reduction, timeout=timeout, progress=report)
+            return await self._run(self._session.evaluate(function, points, wish))
 
     async def _run(self, flow: Flow[T]) -> T:
         if self._closed:

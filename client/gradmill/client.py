@@ -12,16 +12,17 @@ from gradmill.explanation import Explanation
 from gradmill.flows import Flow
 from gradmill.progress import Progress, reporting
 from gradmill.results import Result
-from gradmill.session import VALUE, VALUE_AND_GRADIENT, Session, as_wish
+from gradmill.session import Session
 from gradmill.settings import Settings
 from gradmill.sources import FunctionLike
 from gradmill.transports import Transport, run_flow
+from gradmill.wishes import as_wish
 
 T = TypeVar("T")
 
 
 class Client:
-    """Evaluates functions and their gradients on a server; made by ``connect`` or ``local``.
+    """Evaluates functions and their derivatives on a server; made by ``connect`` or ``local``.
 
     Safe to use from several threads. A function is a formula or its text, a traced expression or function, a Graph
     message, or the 32 bytes of a digest. It travels once; later calls name it by its digest, and a server that has
@@ -38,7 +39,13 @@ class Client:
         self._closed = False
 
     def value(
-        self, function: FunctionLike, points: object, *, timeout: float | None = None, progress: Progress = None
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
     ) -> Result:
         """Return the function's values at many points.
 
@@ -46,6 +53,8 @@ class Client:
             function: the function.
             points: a matrix ``[points, elements]`` or ``[elements]`` for one point, or a mapping from input name to a
                 number or an array, per point or shared by all; any real dtype, converted to float64.
+            reduction: "sum" or "mean" over the points, added up in an order that depends on their number alone; None
+                gives one result for each point.
             timeout: seconds that the whole call may take, repetitions included; None gives each message the client's
                 own timeout (60 s unless it was made with another), so that a long batch takes as long as it needs.
             progress: None shows a bar on a terminal once a batch takes more than a second; True always, False never;
@@ -57,8 +66,7 @@ class Client:
         Raises:
             InvalidRequestError: the points do not fit the function.
         """
-        with reporting(progress) as report:
-            return self._run(self._session.evaluate(function, points, as_wish(VALUE, None, timeout, report)))
+        return self._evaluate(function, points, ["value"], None, reduction, timeout, progress)
 
     def gradient(
         self,
@@ -66,6 +74,7 @@ class Client:
         points: object,
         *,
         with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
         timeout: float | None = None,
         progress: Progress = None,
     ) -> Result:
@@ -75,15 +84,14 @@ class Client:
             function: the function; its outputs must be scalars.
             points: as for :meth:`value`; the gradient comes in the same form.
             with_respect_to: the inputs to differentiate by; None means all. They come in declared order.
+            reduction: as for :meth:`value`; so the gradient of a loss over many points is one gradient.
             timeout: as for :meth:`value`.
             progress: as for :meth:`value`.
 
         Raises:
             InvalidRequestError: the points do not fit the function, or an input in ``with_respect_to`` is unknown.
         """
-        with reporting(progress) as report:
-            wish = as_wish(VALUE_AND_GRADIENT, with_respect_to, timeout, report)
-            return self._run(self._session.evaluate(function, points, wish))
+        return self._evaluate(function, points, ["value", "gradient"], with_respect_to, reduction, timeout, progress)
 
     def value_and_gradient(
         self,
@@ -91,11 +99,231 @@ class Client:
         points: object,
         *,
         with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
         timeout: float | None = None,
         progress: Progress = None,
     ) -> Result:
         """Return values and gradients at many points: the same as :meth:`gradient`, for code that wants to say so."""
-        return self.gradient(function, points, with_respect_to=with_respect_to, timeout=timeout, progress=progress)
+        return self._evaluate(function, points, ["value", "gradient"], with_respect_to, reduction, timeout, progress)
+
+    def jacobian(
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the Jacobian of every output by every wanted input at many points, and the values with it.
+
+        It is computed forward, from the inputs, or in reverse, from the outputs, whichever takes fewer directions;
+        the result's ``jacobian_mode`` tells.
+
+        Outputs may have any shape. For the rest it takes and raises the same as :meth:`gradient`.
+        """
+        return self._evaluate(function, points, ["value", "jacobian"], with_respect_to, reduction, timeout, progress)
+
+    def jvp(
+        self,
+        function: FunctionLike,
+        points: object,
+        tangents: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the Jacobian times tangents at many points: how the outputs change along a direction.
+
+        The tangents are a direction in the inputs, in the forms of points: a mapping from input name to a number or an
+        array, per point or shared by all, where inputs left out do not move; or, for a matrix of points, a matrix
+        ``[points, elements]``, or ``[elements]`` shared by all. One more axis in front gives several directions at
+        once: ``[directions, points, ...]``, or ``[directions, 1, ...]`` when all points share them; for one point
+        ``[directions, ...]``. Only inputs in ``with_respect_to`` may move.
+
+        Outputs may have any shape. For the rest it takes and raises the same as :meth:`gradient`, and besides:
+
+        Raises:
+            InvalidRequestError: the tangents do not fit the function or the points.
+            LimitError: there are more directions than the server takes at once.
+        """
+        return self._evaluate(
+            function, points, ["value", "jvp"], with_respect_to, reduction, timeout, progress, tangents=tangents
+        )
+
+    def vjp(
+        self,
+        function: FunctionLike,
+        points: object,
+        cotangents: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return cotangents times the Jacobian at many points: the derivatives of a weighted sum of the outputs.
+
+        The cotangents are weights of the outputs: a mapping from output name to a number or an array, per point or
+        shared by all, where outputs left out have no weight. Those of a single output may be given without the
+        mapping, those of several as a matrix over the elements of all outputs when the points are a matrix. Several
+        directions at once are written as for :meth:`jvp`.
+
+        Outputs may have any shape. For the rest it takes and raises the same as :meth:`gradient`, and besides:
+
+        Raises:
+            InvalidRequestError: the cotangents do not fit the function or the points.
+            LimitError: there are more directions than the server takes at once.
+        """
+        return self._evaluate(
+            function, points, ["value", "vjp"], with_respect_to, reduction, timeout, progress, cotangents=cotangents
+        )
+
+    def hvp(
+        self,
+        function: FunctionLike,
+        points: object,
+        vectors: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the Hessian of each output times vectors at many points, without computing the Hessian.
+
+        The vectors are written like the tangents of :meth:`jvp`. For the rest it takes and raises the same as
+        :meth:`gradient`, and besides:
+
+        Raises:
+            InvalidRequestError: the vectors do not fit the function or the points.
+            LimitError: there are more directions than the server takes at once.
+        """
+        return self._evaluate(
+            function, points, ["value", "hvp"], with_respect_to, reduction, timeout, progress, vectors=vectors
+        )
+
+    def hessian(
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the Hessian of each output at many points, and the values with it.
+
+        Its rows and its columns are the inputs in ``with_respect_to``. Takes and raises the same as :meth:`gradient`.
+        """
+        return self._evaluate(function, points, ["value", "hessian"], with_respect_to, reduction, timeout, progress)
+
+    def hessian_diagonal(
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the diagonal of the Hessian of each output at many points: its second derivatives by each element.
+
+        Takes and raises the same as :meth:`hessian`.
+        """
+        return self._evaluate(
+            function, points, ["value", "hessian_diagonal"], with_respect_to, reduction, timeout, progress
+        )
+
+    def sparse_jacobian(
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the Jacobian of each output where it may differ from zero; see :class:`~gradmill.sparse.SparseMatrix`.
+
+        The pattern travels once; later calls of this client get the numbers alone. Takes and raises the same as
+        :meth:`jacobian`.
+        """
+        return self._evaluate(
+            function, points, ["value", "sparse_jacobian"], with_respect_to, reduction, timeout, progress
+        )
+
+    def sparse_hessian(
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return the Hessian of each output where it may differ from zero; see :class:`~gradmill.sparse.SparseMatrix`.
+
+        The pattern travels once; later calls of this client get the numbers alone. Takes and raises the same as
+        :meth:`hessian`.
+        """
+        return self._evaluate(
+            function, points, ["value", "sparse_hessian"], with_respect_to, reduction, timeout, progress
+        )
+
+    def evaluate(  # noqa: PLR0913 - by name only, and each is a wish of its own
+        self,
+        function: FunctionLike,
+        points: object,
+        *,
+        want: str | Sequence[str],
+        tangents: object = None,
+        cotangents: object = None,
+        vectors: object = None,
+        with_respect_to: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+    ) -> Result:
+        """Return several kinds of result at many points in one call; they share one forward pass.
+
+        Args:
+            function: the function.
+            points: as for :meth:`value`.
+            want: one or more of "value", "gradient", "jacobian", "vjp", "jvp", "hvp", "hessian", "hessian_diagonal",
+                "sparse_jacobian" and "sparse_hessian". Each is an attribute of the result, the value as ``values``.
+            tangents: for "jvp", as in :meth:`jvp`.
+            cotangents: for "vjp", as in :meth:`vjp`.
+            vectors: for "hvp", as in :meth:`hvp`.
+            with_respect_to: as for :meth:`gradient`.
+            reduction: as for :meth:`value`.
+            timeout: as for :meth:`value`.
+            progress: as for :meth:`value`.
+
+        Raises:
+            InvalidRequestError: a kind is unknown, points or directions do not fit the function, or directions are
+                missing, or given for a kind that is not wanted.
+            LimitError: there are more directions than the server takes at once.
+        """
+        return self._evaluate(
+            function,
+            points,
+            want,
+            with_respect_to,
+            reduction,
+            timeout,
+            progress,
+            tangents=tangents,
+            cotangents=cotangents,
+            vectors=vectors,
+        )
 
     def register(self, function: FunctionLike, *, timeout: float | None = None) -> FunctionInfo:
         """Send a function now and return its digest, inputs and outputs. Evaluating does this by itself."""
@@ -136,6 +364,21 @@ class Client:
     ) -> None:
         """Close the client."""
         self.close()
+
+    def _evaluate(
+        self,
+        function: FunctionLike,
+        points: object,
+        want: str | Sequence[str],
+        with_respect_to: str | Sequence[str] | None,
+        reduction: str | None,
+        timeout: float | None,
+        progress: Progress,
+        **directions: object,
+    ) -> Result:
+        with reporting(progress) as report:
+            wish = as_wish(want, with_respect_to, directions, reduction, timeout=timeout, progress=report)
+            return self._run(self._session.evaluate(function, points, wish))
 
     def _run(self, flow: Flow[T]) -> T:
         if self._closed:

@@ -223,3 +223,13 @@ def invalid_points(message: str, **metadata: str) -> InvalidRequestError:
 def invalid_response(message: str) -> ServerError:
     """Return the error for an answer that breaks the contract."""
     return ServerError(message, Failure(reason="RESPONSE_INVALID"))
+
+
+def invalid_want(message: str, **metadata: str) -> InvalidRequestError:
+    """Return the error for a wish that cannot be granted, or not as it is written."""
+    return InvalidRequestError(message, Failure(reason="WANT_INVALID", metadata=metadata))
+
+
+def invalid_directions(message: str, **metadata: str) -> InvalidRequestError:
+    """Return the error for cotangents, tangents or vectors that do not fit, found before anything is sent."""
+    return InvalidRequestError(message, Failure(reason="DIRECTIONS_INVALID", metadata=metadata))

@@ -10,14 +10,14 @@ Two forms, and each result comes back in the form its points had:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from gradmill.descriptions import FunctionInfo
-from gradmill.errors import invalid_points
+from gradmill.errors import InvalidRequestError, invalid_points
 from gradmill.graph import Input
 from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.wire import FloatArray, array_message
@@ -76,12 +76,20 @@ def pack_points(points: object, function: FunctionInfo) -> Batch:
         InvalidRequestError: a name is missing or unknown, a shape does not fit, numbers of points disagree, or the
             numbers are not real. The message names the input, the expected and the actual shape.
     """
-    columns = getattr(points, "columns", None)
-    if isinstance(points, Mapping):
-        return _pack_mapping(points, function.inputs)
-    if columns is not None and hasattr(points, "__getitem__"):
-        return _pack_mapping({name: points[name] for name in columns}, function.inputs)
+    named = as_mapping(points)
+    if named is not None:
+        return _pack_mapping(named, function.inputs)
     return _pack_matrix(real_matrix("points", points), function)
+
+
+def as_mapping(values: object) -> Mapping[object, object] | None:
+    """Return values by name: a mapping as it is, a table by its columns; None for anything else."""
+    if isinstance(values, Mapping):
+        return values
+    columns = getattr(values, "columns", None)
+    if columns is not None and hasattr(values, "__getitem__"):
+        return {name: values[name] for name in columns}
+    return None
 
 
 def _pack_matrix(array: FloatArray, function: FunctionInfo) -> Batch:
@@ -146,8 +154,13 @@ def _check_names(points: Mapping[object, object], inputs: Sequence[Input]) -> No
         raise invalid_points(message, name=missing[0])
 
 
-def real_matrix(what: str, values: object) -> FloatArray:
+def real_matrix(what: str, values: object, refuse: Callable[..., InvalidRequestError] = invalid_points) -> FloatArray:
     """Return numbers in any form NumPy understands as a float64 array.
+
+    Args:
+        what: what they are, for the message.
+        values: the numbers.
+        refuse: makes the error.
 
     Raises:
         InvalidRequestError: they are complex, text, objects, dates or masked, or form no array; the message says which.
@@ -155,14 +168,14 @@ def real_matrix(what: str, values: object) -> FloatArray:
     try:
         if np.ma.is_masked(values):
             message = f"{what}: has masked entries; fill them, for instance with .filled(numpy.nan)"
-            raise invalid_points(message)
+            raise refuse(message)
         array: npt.NDArray[np.generic] = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
         message = f"{what}: cannot be read as an array of numbers ({error})"
-        raise invalid_points(message) from error
+        raise refuse(message) from error
     if array.dtype.kind not in _REAL_KINDS:
         message = f"{what}: elements of type {array.dtype} are not real numbers{_hint(array)}"
-        raise invalid_points(message, dtype=str(array.dtype))
+        raise refuse(message, dtype=str(array.dtype))
     return array.astype(np.float64, copy=False)
 
 

@@ -6,46 +6,30 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from gradmill.assembling import Assembler
 from gradmill.descriptions import FunctionInfo, OperationInfo, OutputInfo
-from gradmill.errors import Failure, InvalidRequestError, invalid_points, invalid_response
+from gradmill.errors import invalid_points, invalid_response
 from gradmill.exchange import Budget, Environment, Exchange, Request
 from gradmill.explanation import Explanation, read_explanation
 from gradmill.flows import Flow
-from gradmill.points import Batch, pack_points
-from gradmill.results import Assembler, Result
+from gradmill.plans import ArrayKey, Plan
+from gradmill.points import pack_points
+from gradmill.results import Result
 from gradmill.settings import Settings, checked_timeout
 from gradmill.sources import FunctionLike, Source, as_source, digest_message
+from gradmill.sparse import PatternMemory, SparsePattern
 from gradmill.v1 import gradient_service_pb2 as service
-from gradmill.wire import output_shape, read_inputs, want_messages
-
-VALUE = (service.DERIVATIVE_VALUE,)
-VALUE_AND_GRADIENT = (service.DERIVATIVE_VALUE, service.DERIVATIVE_GRADIENT)
+from gradmill.wire import output_shape, read_inputs
+from gradmill.wishes import Wish
 
 _MAXIMUM_REMEMBERED_FUNCTIONS = 1024
 MessageType = TypeVar("MessageType", bound=Message)
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is wanted of a batch of points.
-
-    Attributes:
-        derivatives: numbers of the contract's ``Derivative``.
-        with_respect_to: inputs to differentiate by; empty means all.
-        timeout: the seconds that the whole call may take; None gives each message the client's own timeout.
-        progress: told the points done and the points in all, after each message.
-    """
-
-    derivatives: tuple[int, ...]
-    with_respect_to: tuple[str, ...] = ()
-    timeout: float | None = None
-    progress: Callable[[int, int], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +41,7 @@ class _Allowance:
 
 
 class Session:
-    """The state of one client: the functions its server is known to have, and the budget of repetitions."""
+    """The state of one client: the functions its server is known to have, patterns, and the budget of repetitions."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         """Start knowing nothing."""
@@ -66,6 +50,7 @@ class Session:
         self._environment = Environment(clock, settings.retries, Budget(settings.retries.budget))
         self._known: OrderedDict[bytes, FunctionInfo] = OrderedDict()
         self._lock = threading.Lock()  # guards _known
+        self._patterns = PatternMemory()
 
     def evaluate(self, function: FunctionLike, points: object, wish: Wish) -> Flow[Result]:
         """Evaluate a function at a batch of points, cut into messages."""
@@ -74,16 +59,32 @@ class Session:
         info = self._recall(source) or source.info
         if info is None:
             info = yield from self._register(source, allowance)
-        batch = pack_points(points, info)
-        assembler = Assembler(info, batch, wish.derivatives, wish.with_respect_to)
-        step = self._settings.batching.points_per_message(batch.bytes_per_point, assembler.answer_bytes_per_point)
-        if self._recall(source) is None and batch.count > step:
+        plan = Plan(info, pack_points(points, info), wish)
+        assembler = yield from self._evaluate(source, plan, allowance)
+        if not assembler.patterns_agree:
+            # A server of another version may find more zeros, or fewer. So its patterns are asked for anew, once.
+            for remembered_as in plan.sparse_keys.values():
+                self._patterns.forget(remembered_as)
+            assembler = yield from self._evaluate(source, plan, allowance)
+            if not assembler.patterns_agree:
+                message = "servers of different versions answered, and their sparse matrices have different patterns"
+                raise invalid_response(message)
+        for key, remembered_as in plan.sparse_keys.items():
+            self._patterns.put(remembered_as, assembler.patterns[key])
+        return assembler.result()
+
+    def _evaluate(self, source: Source, plan: Plan, allowance: _Allowance) -> Flow[Assembler]:
+        """Send every message of a batch."""
+        remembered = {key: self._patterns.get(remembered_as) for key, remembered_as in plan.sparse_keys.items()}
+        known = {key: pattern for key, pattern in remembered.items() if pattern is not None}
+        step = plan.points_per_message(self._settings.batching, known)
+        if self._recall(source) is None and plan.batch.count > step:
             yield from self._register(source, allowance)
         by_digest = self._recall(source) is not None or source.is_digest
-        job = _Job(source, info, batch, wish, assembler, by_digest=by_digest)
+        job = _Job(source, plan, Assembler(plan, step, known), known, by_digest=by_digest)
         yield from self._exchange(job.requests(step), allowance)
-        self._remember(source, info)
-        return assembler.result()
+        self._remember(source, plan.function)
+        return job.assembler
 
     def register(self, function: FunctionLike, timeout: float | None) -> Flow[FunctionInfo]:
         """Send a function, whether or not it was sent before, and return what the server says of it."""
@@ -181,19 +182,24 @@ class _Job:
     """The messages of one batch."""
 
     def __init__(
-        self, source: Source, info: FunctionInfo, batch: Batch, wish: Wish, assembler: Assembler, *, by_digest: bool
+        self,
+        source: Source,
+        plan: Plan,
+        assembler: Assembler,
+        known: Mapping[ArrayKey, SparsePattern],
+        *,
+        by_digest: bool,
     ) -> None:
+        self.assembler = assembler
         self._source = source
-        self._info = info
-        self._batch = batch
-        self._wish = wish
-        self._assembler = assembler
+        self._plan = plan
+        self._known = known
         self._by_digest = by_digest
         self._done = 0
 
     def requests(self, step: int) -> Iterator[Request]:
         """Yield one request for every ``step`` points; one even for no points, so that the function is checked."""
-        count = self._batch.count
+        count = self._plan.batch.count
         for start in range(0, max(1, count), step):
             yield self._request(start, min(start + step, count))
 
@@ -205,42 +211,23 @@ class _Job:
         deliver = self._deliverer(start, stop)
         if not self._by_digest:
             return Request("Evaluate", written_out, deliver)
-        by_digest = body(lambda: digest_message(self._info.digest))
+        by_digest = body(lambda: digest_message(self._plan.function.digest))
         return Request("Evaluate", by_digest, deliver, None if self._source.is_digest else written_out)
 
     def _message(self, function: service.Function, start: int, stop: int) -> service.EvaluateRequest:
         return service.EvaluateRequest(
             function=function,
-            wants=want_messages(self._wish.derivatives, self._wish.with_respect_to),
-            points=self._batch.message(start, stop),
+            wants=self._plan.wants(start, stop, known=self._known),
+            points=self._plan.batch.message(start, stop),
+            reduction=service.REDUCTION_NONE if self._plan.wish.reduction is None else service.REDUCTION_SUM,
             encoding=service.ARRAY_ENCODING_DATA,
         )
 
     def _deliverer(self, start: int, stop: int) -> Callable[[bytes], None]:
         def deliver(body: bytes) -> None:
-            self._assembler.add(start, stop, body)
+            self.assembler.add(start, stop, body)
             self._done += stop - start
-            if self._wish.progress is not None:
-                self._wish.progress(self._done, self._batch.count)
+            if self._plan.wish.progress is not None:
+                self._plan.wish.progress(self._done, self._plan.batch.count)
 
         return deliver
-
-
-def as_wish(
-    derivatives: tuple[int, ...],
-    with_respect_to: str | Sequence[str] | None,
-    timeout: float | None,
-    progress: Callable[[int, int], object] | None,
-) -> Wish:
-    """Return a wish from the arguments of a client's methods.
-
-    Raises:
-        InvalidRequestError: ``with_respect_to`` is an empty sequence, which on the wire would mean all inputs.
-    """
-    if with_respect_to is None:
-        return Wish(derivatives, (), timeout, progress)
-    names = (with_respect_to,) if isinstance(with_respect_to, str) else tuple(with_respect_to)
-    if not names:
-        message = "with_respect_to is empty; name an input, or leave it out for all"
-        raise InvalidRequestError(message, Failure(reason="WANT_INVALID"))
-    return Wish(derivatives, names, timeout, progress)

@@ -194,17 +194,6 @@ def _read_parameter(message: graph_pb2.Parameter, bodies: Sequence[Body]) -> Par
     raise InvalidRequestError(error, Failure(reason="GRAPH_INVALID"))
 
 
-def want_messages(derivatives: Sequence[int], with_respect_to: Sequence[str]) -> list[service.Want]:
-    """Return wishes for every output: one for each kind of derivative."""
-    return [
-        service.Want(
-            derivative=derivative,  # type: ignore[arg-type]  # the stub wants the enum, which is this number
-            with_respect_to=with_respect_to if derivative != service.DERIVATIVE_VALUE else (),
-        )
-        for derivative in derivatives
-    ]
-
-
 def output_shape(message: service.OutputDescription) -> Shape:
     """Return the shape of one point's value of an output."""
     return tuple(message.shape)

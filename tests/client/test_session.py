@@ -13,9 +13,9 @@ import pytest
 from gradmill.async_client import AsyncClient
 from gradmill.client import Client
 from gradmill.errors import InvalidRequestError, UnavailableError
-from gradmill.session import as_wish
 from gradmill.settings import Batching, RetryPolicy, Settings
 from gradmill.v1 import graph_pb2
+from gradmill.wishes import as_wish
 
 from tests.client.fakes import DIGEST, AsyncFakeTransport, FakeService, FakeTransport
 
@@ -304,4 +304,4 @@ def test_an_answer_that_breaks_the_contract_is_an_error(body: bytes) -> None:
 def test_differentiating_by_nothing_is_a_mistake() -> None:
     """An empty list of inputs is not taken for all of them."""
     with pytest.raises(InvalidRequestError, match="with_respect_to is empty"):
-        as_wish((), [], None, None)
+        as_wish("gradient", [])
