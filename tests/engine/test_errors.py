@@ -23,6 +23,7 @@ STATUSES = {
     "InvalidFormula": "INVALID_ARGUMENT",
     "InvalidPoints": "INVALID_ARGUMENT",
     "InvalidWant": "INVALID_ARGUMENT",
+    "InvalidDirections": "INVALID_ARGUMENT",
     "LimitExceeded": "RESOURCE_EXHAUSTED",
     "UnsupportedWish": "UNIMPLEMENTED",
     "DeadlineExceeded": "DEADLINE_EXCEEDED",

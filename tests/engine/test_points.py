@@ -106,6 +106,22 @@ def test_everything_wrong_is_reported_at_once() -> None:
     assert reasons == ["INPUT_UNKNOWN", "POINTS_SHAPE", "INPUT_MISSING", "INPUT_MISSING"]
 
 
+@pytest.mark.parametrize("is_matrix", [True, False])
+def test_a_part_of_a_batch_is_a_batch(is_matrix: bool) -> None:
+    """Some points in a row are a batch of the same form, with the values that all points share."""
+    inputs = (Input("x"), Input("w", (2,)))
+    rows = np.arange(15.0).reshape(5, 3)
+    whole = (
+        PointBatch.from_matrix(inputs, rows)
+        if is_matrix
+        else PointBatch.from_inputs(inputs, {"x": rows[:, 0], "w": rows[0, 1:]}, {"w"})
+    )
+    part = whole.part(1, 4)
+    assert (part.count, part.is_matrix) == (3, is_matrix)
+    for found, expected in zip(part.block(0, 3), whole.block(1, 4), strict=True):
+        assert np.array_equal(found, expected)
+
+
 def test_too_many_points_are_refused_by_name() -> None:
     """The number of points has a limit, which is inclusive."""
     batch = PointBatch.from_matrix((Input("x"),), np.zeros((5, 1)))

@@ -17,6 +17,7 @@ from gradmill_server.engine.limits import Limits
 from gradmill_server.serving import functions as functions_module
 from gradmill_server.serving import programs as programs_module
 from gradmill_server.serving.handler import Handler
+from gradmill_server.serving.reduction import pairwise_sum
 from gradmill_server.serving.telemetry import Outcome, Stage, Telemetry
 
 from tests.serving.support import (
@@ -294,6 +295,30 @@ def test_reductions(reduction: service_pb2.Reduction, expected: float) -> None:
     assert float(numbers(reduced.results[0].array)) == expected
     assert flagged.point_flags == b"\0\1"
     assert float(numbers(flagged.results[0].array)) == np.inf
+
+
+@pytest.mark.parametrize("form", ["matrix", "inputs"])
+def test_sum_over_many_points_holds_a_block_at_a_time(form: str) -> None:
+    """A sum has the bits of adding up all points in pairs, although all results together pass the limit on them."""
+    rows = np.random.default_rng(2).normal(size=(200_001, 3))
+    points = matrix(rows)
+    if form == "inputs":
+        entries = [service_pb2.InputValues(name=f"x{number + 1}", values=array(rows[:, number])) for number in range(3)]
+        points = service_pb2.Points(inputs=entries)
+    plain, summed = evaluation(points=points), evaluation(points=points)
+    summed.reduction = service_pb2.REDUCTION_SUM
+
+    async def scenario() -> tuple[list[bytes], tuple[str, str]]:
+        async with handling() as handler:
+            at_once = await ask(handler, plain)
+        # A block of 65,536 points has two MiB of results.
+        async with handling(small_settings(Limits(maximum_result_bytes=3 * 1024 * 1024))) as handler:
+            return [at_once, await ask(handler, summed)], refusal(await failure_of(ask(handler, plain)))
+
+    (at_once, reduced), refused = asyncio.run(scenario())
+    assert refused == ("RESOURCE_EXHAUSTED", "RESULT_TOO_LARGE")
+    for found, each in zip(results(reduced), results(at_once), strict=True):
+        assert found.tobytes() == pairwise_sum(each).tobytes()
 
 
 @pytest.mark.parametrize("encoding", [service_pb2.ARRAY_ENCODING_DATA, service_pb2.ARRAY_ENCODING_VALUES])

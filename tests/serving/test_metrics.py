@@ -8,6 +8,7 @@ import urllib.request
 
 import prometheus_client
 import pytest
+from gradmill_server.engine.wants import Kind
 from gradmill_server.serving.metrics import Metrics, MetricsServer
 from gradmill_server.serving.telemetry import Outcome, Stage
 from prometheus_client.parser import text_string_to_metric_families
@@ -48,6 +49,7 @@ def test_what_happened_is_counted() -> None:
     assert samples["gradmill_refusals_total[DIGEST_UNKNOWN]"] == 20
     assert samples["gradmill_programs_compiled_total"] == 1
     assert samples["gradmill_points_computed_total"] == 64
+    assert samples["gradmill_wishes_granted_total[value]"] == samples["gradmill_wishes_granted_total[gradient]"] == 64
     assert samples["gradmill_node_evaluations_total"] >= 64 * 7
     assert samples["gradmill_cache_lookups_total[program][miss]"] == 1
     assert samples["gradmill_cache_entries"] > 0
@@ -69,7 +71,7 @@ def test_labels_are_from_closed_sets() -> None:
         for name, value in sample.labels.items()
         if name != "le"
     }
-    known = {*Stage, *Outcome, "function", "program", "Evaluate", "OK", "INVALID_ARGUMENT", "NOT_FOUND"}
+    known = {*Stage, *Outcome, *Kind, "function", "program", "Evaluate", "OK", "INVALID_ARGUMENT", "NOT_FOUND"}
     assert values <= known | {"FORMULA_INVALID", "DIGEST_UNKNOWN"}
 
 

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from gradmill_server.engine.program import ResultArray
+from gradmill_server.engine.program import Evaluation, ResultArray
 from gradmill_server.engine.wants import Kind
-from gradmill_server.serving.reduction import pairwise_sum, reduce_results
+from gradmill_server.serving.reduction import block_points, evaluate_reduced, pairwise_sum
 from gradmill_server.serving.wire.requests import Reduction
 
 
@@ -50,11 +50,46 @@ def test_not_finite_is_data() -> None:
     assert np.isnan(total[2])
 
 
+def _evaluation(start: int, stop: int) -> Evaluation:
+    """Return results of some shapes at points of which each has numbers of its own."""
+    rows = np.random.default_rng(3).lognormal(sigma=20, size=(1000, 7))[start:stop]
+    results = [
+        [ResultArray(Kind.VALUE, "value", "", rows[:, 0])],
+        [
+            ResultArray(Kind.GRADIENT, "value", "x", rows[:, 1:3]),
+            ResultArray(Kind.GRADIENT, "value", "w", rows[:, 3:].reshape(-1, 2, 2)),
+        ],
+    ]
+    return Evaluation(results, np.arange(start, stop).astype(np.uint8))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 255, 256, 257, 1000])
+@pytest.mark.parametrize("point_bytes", [1, 8 * 1024 * 1024 // 256, 8 * 1024 * 1024 // 3, 2**40])
+def test_blocks_do_not_change_the_bits(count: int, point_bytes: int) -> None:
+    """Whatever the size of the blocks, sums are those over all points at once, and points keep their own flags."""
+    reduced = evaluate_reduced(_evaluation, count, point_bytes, Reduction.SUM)
+    at_once = _evaluation(0, count)
+    for found, expected in zip(reduced.arrays, at_once.arrays, strict=True):
+        for one, other in zip(found, expected, strict=True):
+            assert (one.kind, one.output, one.with_respect_to) == (other.kind, other.output, other.with_respect_to)
+            assert one.array.shape == other.array.shape[1:]
+            assert one.array.tobytes() == pairwise_sum(other.array).tobytes()
+    assert np.array_equal(reduced.point_flags, at_once.point_flags)
+
+
+@pytest.mark.parametrize(
+    ("point_bytes", "points"), [(0, 65_536), (8, 65_536), (1024, 8_192), (1025, 4_096), (10**9, 1), (3 * 1024**2, 2)]
+)
+def test_blocks_are_a_power_of_two_that_fits(point_bytes: int, points: int) -> None:
+    """A block's results stay within eight MiB, or are those of one point."""
+    assert block_points(point_bytes) == points
+
+
 def test_mean() -> None:
     """The mean is the sum divided by the number of points; of no points it is NaN."""
-    result = ResultArray(Kind.VALUE, "value", "", np.array([1.0, 2.0, 6.0]))
-    (reduced,) = reduce_results([result], Reduction.MEAN)
-    assert float(reduced.array) == 3.0
-    (empty,) = reduce_results([result._replace(array=np.empty(0))], Reduction.MEAN)
-    assert np.isnan(empty.array)
-    assert reduce_results([result], Reduction.NONE) == [result]
+    total = evaluate_reduced(_evaluation, 1000, 8, Reduction.SUM)
+    mean = evaluate_reduced(_evaluation, 1000, 8, Reduction.MEAN)
+    for sums, means in zip(total.arrays, mean.arrays, strict=True):
+        for one, other in zip(sums, means, strict=True):
+            assert (one.array / 1000).tobytes() == other.array.tobytes()
+    assert np.isnan(evaluate_reduced(_evaluation, 0, 8, Reduction.MEAN).arrays[0][0].array)

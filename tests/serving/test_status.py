@@ -7,6 +7,7 @@ import logging
 import pytest
 from google.rpc import code_pb2, status_pb2
 from gradmill_server.engine import errors
+from gradmill_server.engine.ops.array_operation import InvalidParameter
 from gradmill_server.engine.shapes import ShapeMismatch
 from gradmill_server.serving import errors as serving_errors
 from gradmill_server.serving.status import DOMAIN, RpcFailure, status_of
@@ -17,9 +18,11 @@ _EXPECTED = {
     errors.InvalidRequest: ("INVALID_ARGUMENT", "REQUEST_INVALID"),
     errors.InvalidGraph: ("INVALID_ARGUMENT", "GRAPH_INVALID"),
     ShapeMismatch: ("INVALID_ARGUMENT", "SHAPE_MISMATCH"),
+    InvalidParameter: ("INVALID_ARGUMENT", "PARAMETER_INVALID"),
     errors.InvalidFormula: ("INVALID_ARGUMENT", "FORMULA_INVALID"),
     errors.InvalidPoints: ("INVALID_ARGUMENT", "POINTS_INVALID"),
     errors.InvalidWant: ("INVALID_ARGUMENT", "WANT_INVALID"),
+    errors.InvalidDirections: ("INVALID_ARGUMENT", "DIRECTIONS_INVALID"),
     errors.LimitExceeded: ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED"),
     errors.UnsupportedWish: ("UNIMPLEMENTED", "UNSUPPORTED"),
     errors.DeadlineExceeded: ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),

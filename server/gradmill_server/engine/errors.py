@@ -5,7 +5,8 @@
     │   ├── InvalidGraph                  one violation for each mistake found, each with its own reason
     │   ├── InvalidFormula                with line, column and a caret
     │   ├── InvalidPoints                 points that do not fit the function
-    │   └── InvalidWant                   a derivative that the function does not have
+    │   ├── InvalidWant                   a derivative that the function does not have
+    │   └── InvalidDirections             cotangents, tangents or vectors that do not fit the function or the points
     ├── LimitExceeded                     a named limit, its value, and the knob that moves it
     ├── UnsupportedWish                   valid, but not to be had from this version
     ├── DeadlineExceeded                  the time allowed has passed
@@ -127,6 +128,13 @@ class InvalidWant(InvalidRequest):
 
     default_reason = "WANT_INVALID"
     advice = "Ask for outputs and inputs that the function has, and for gradients of scalar outputs only."
+
+
+class InvalidDirections(InvalidRequest):
+    """Cotangents, tangents or vectors that do not fit the function or the points."""
+
+    default_reason = "DIRECTIONS_INVALID"
+    advice = "Give directions over outputs (VJP) or inputs (JVP, HVP) of the wish, each with their own shape."
 
 
 class LimitExceeded(EngineError):

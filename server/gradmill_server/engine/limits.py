@@ -21,7 +21,8 @@ class Limits:
         maximum_formula_depth: nesting of parentheses in a formula.
         maximum_program_nodes: values of a function together with the derivatives wanted of it.
         maximum_points: points of one call.
-        maximum_result_bytes: bytes of all results of one call.
+        maximum_directions: cotangents, tangents or vectors of one wish.
+        maximum_result_bytes: bytes of all results that one call holds at a time.
         maximum_scratch_bytes: bytes of intermediate values one call may hold at a time; batches are cut to fit.
     """
 
@@ -36,5 +37,6 @@ class Limits:
     maximum_formula_depth: int = 10_000
     maximum_program_nodes: int = 10_000_000
     maximum_points: int = 10_000_000
+    maximum_directions: int = 1_000
     maximum_result_bytes: int = 1024 * 1024 * 1024
     maximum_scratch_bytes: int = 256 * 1024 * 1024

@@ -124,6 +124,12 @@ class PointBatch:
                 field="points",
             )
 
+    def part(self, start: int, stop: int) -> PointBatch:
+        """Return the points start..stop as a batch of their own; nothing is copied."""
+        if self.matrix is not None:
+            return PointBatch(self._inputs, stop - start, matrix=self.matrix[start:stop])
+        return PointBatch(self._inputs, stop - start, arrays=self.block(start, stop))
+
     def block(self, start: int, stop: int) -> list[FloatArray]:
         """Return each input's values at points start..stop: [stop - start, *shape], or [1, *shape] when shared."""
         if self.matrix is None:

@@ -100,6 +100,7 @@ class Program:
         wants: what it computes.
         stable_forms: names of the stable forms applied.
         node_count: values computed at each point, inputs and constants included.
+        point_bytes: bytes of the results at one point.
         byte_size: estimated bytes it occupies.
     """
 
@@ -128,7 +129,7 @@ class Program:
             for want in wants
         ]
         self._executable = executable(differentiated, described, native=native, checkpoint=checkpoint)
-        self._point_bytes = 8 * sum(size(shape) for group in groups for shape in group.shapes)
+        self.point_bytes = 8 * sum(size(shape) for group in groups for shape in group.shapes)
         self.byte_size = _BYTES_PER_PROGRAM + _BYTES_PER_GROUP * len(groups) + self._executable.byte_size
 
     def evaluate(self, points: PointBatch, limits: Limits, checkpoint: Checkpoint) -> Evaluation:
@@ -143,7 +144,7 @@ class Program:
             LimitExceeded: for too many points, results or intermediate values; before anything is computed.
         """
         points.check_limit(limits)
-        result_bytes = self._point_bytes * points.count
+        result_bytes = self.point_bytes * points.count
         if result_bytes > limits.maximum_result_bytes:
             raise _too_large(
                 limits,

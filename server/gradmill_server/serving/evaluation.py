@@ -6,14 +6,16 @@ import time
 from dataclasses import dataclass
 
 from gradmill_server.engine.limits import Limits
+from gradmill_server.engine.points import PointBatch
+from gradmill_server.engine.program import Evaluation, Program
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.functions import FunctionStore, Lookup
 from gradmill_server.serving.pool import WorkerPool
 from gradmill_server.serving.programs import ProgramLookup, ProgramStore
-from gradmill_server.serving.reduction import reduce_results
+from gradmill_server.serving.reduction import evaluate_reduced
 from gradmill_server.serving.telemetry import Stage, Telemetry
 from gradmill_server.serving.wire.functions import FunctionReference
-from gradmill_server.serving.wire.requests import EvaluateCall
+from gradmill_server.serving.wire.requests import EvaluateCall, Reduction
 from gradmill_server.serving.wire.responses import EvaluateAnswer, write_evaluate
 
 
@@ -64,6 +66,7 @@ class Evaluator:
 
         completed = await self._pool.run(work, still_wanted=lambda: not context.cancelled)
         computed = completed.value
+        self._telemetry.wishes_granted(want.kind for want in call.wants)
         self._telemetry.points_computed(computed.points, computed.points * found.program.node_count)
         self._telemetry.stage_finished(Stage.QUEUE, earlier_queue + completed.queue_seconds)
         self._telemetry.stage_finished(Stage.COMPUTE, computed.compute_seconds)
@@ -83,9 +86,7 @@ class Evaluator:
         started = time.monotonic()
         points = call.points.bind(lookup.function.graph.inputs, self._limits)
         bound = time.monotonic()
-        evaluation = found.program.evaluate(points, self._limits, context.checkpoint)
-        arrays = [array for group in evaluation.arrays for array in group]
-        results = reduce_results(arrays, call.reduction)
+        evaluation = self._evaluated(call.reduction, found.program, points, context)
         context.checkpoint()
         computed = time.monotonic()
         seconds = {
@@ -96,7 +97,7 @@ class Evaluator:
         }
         answer = EvaluateAnswer(
             digest=lookup.function.digest,
-            results=results,
+            results=evaluation.arrays,
             point_flags=evaluation.point_flags,
             cache=found.outcome,
             stable_forms=found.program.stable_forms,
@@ -104,3 +105,17 @@ class Evaluator:
         )
         body, encode_seconds = write_evaluate(answer, call.encoding)
         return _Computed(body, points.count, computed - bound, encode_seconds)
+
+    def _evaluated(
+        self, reduction: Reduction, program: Program, points: PointBatch, context: CallContext
+    ) -> Evaluation:
+        """Return results as they are to be written: without the axis of points where they are reduced."""
+
+        def evaluate(start: int, stop: int) -> Evaluation:
+            context.checkpoint()
+            block = points if stop - start == points.count else points.part(start, stop)
+            return program.evaluate(block, self._limits, context.checkpoint)
+
+        if reduction is Reduction.NONE:
+            return evaluate(0, points.count)
+        return evaluate_reduced(evaluate, points.count, program.point_bytes, reduction)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, MetricsHandler
 
+from gradmill_server.engine.wants import Kind
 from gradmill_server.serving.handler import Handler
 from gradmill_server.serving.telemetry import Outcome, Stage, Telemetry
 
@@ -57,6 +59,13 @@ class Metrics(Telemetry):
             registry=self.registry,
         )
         self._programs = self._counter("gradmill_programs_compiled", "Programs compiled.")
+        self._wishes = Counter(
+            "gradmill_wishes_granted",
+            "Wishes granted, by kind of derivative.",
+            ("kind",),
+            registry=self.registry,
+        )
+        self._kinds = {kind: self._wishes.labels(kind=kind) for kind in Kind}
         self._points = self._counter("gradmill_points_computed", "Points evaluated.")
         self._node_evaluations = self._counter(
             "gradmill_node_evaluations", "Values of nodes computed: points times values of the program."
@@ -110,6 +119,11 @@ class Metrics(Telemetry):
     def program_compiled(self) -> None:
         """Count a program."""
         self._programs.inc()
+
+    def wishes_granted(self, kinds: Iterable[Kind]) -> None:
+        """Count wishes."""
+        for kind in kinds:
+            self._kinds[kind].inc()
 
     def points_computed(self, points: int, node_evaluations: int) -> None:
         """Count points."""

@@ -59,7 +59,7 @@ class ProgramStore:
 
         Raises:
             InvalidWant: for a wish that does not fit the function.
-            LimitExceeded: when the program would be too large.
+            LimitExceeded: when the program would be too large, or a wish has too many directions.
         """
         written = _key(function.digest, drafts, options)
         known = self._keys.get(written)
@@ -69,7 +69,9 @@ class ProgramStore:
             return ProgramLookup(program, Outcome.HIT)
         resolving, _ = await self._resolving.run(
             written,
-            lambda still_wanted: self._pool.run(lambda: _resolve(function, drafts, options), still_wanted=still_wanted),
+            lambda still_wanted: self._pool.run(
+                lambda: _resolve(function, drafts, options, self._limits), still_wanted=still_wanted
+            ),
         )
         resolved = resolving.value
         self._keys.put(written, resolved.key, _KEY_BYTES)
@@ -115,15 +117,23 @@ class ProgramStore:
         await self._compiling.close()
 
 
-def _resolve(function: StoredFunction, drafts: Sequence[WantDraft], options: Options) -> _Resolved:
-    wants = tuple(
-        resolve_want(function.graph, draft.kind, draft.outputs, draft.with_respect_to, field=f"wants[{position}]")
-        for position, draft in enumerate(drafts)
-    )
-    return _Resolved(wants, _key(function.digest, wants, options))
+def _resolve(function: StoredFunction, drafts: Sequence[WantDraft], options: Options, limits: Limits) -> _Resolved:
+    for draft in drafts:
+        if draft.directions is not None:
+            draft.directions.check_limit(limits)
+    wants = tuple(_want(function, draft, f"wants[{position}]") for position, draft in enumerate(drafts))
+    full = [
+        draft._replace(outputs=want.outputs, with_respect_to=want.with_respect_to)
+        for draft, want in zip(drafts, wants, strict=True)
+    ]
+    return _Resolved(wants, _key(function.digest, full, options))
 
 
-def _key(digest: bytes, wants: Sequence[Want | WantDraft], options: Options) -> bytes:
+def _want(function: StoredFunction, draft: WantDraft, field: str) -> Want:
+    return resolve_want(function.graph, draft.kind, draft.outputs, draft.with_respect_to, field=field)
+
+
+def _key(digest: bytes, wants: Sequence[WantDraft], options: Options) -> bytes:
     """Return the SHA-256 of the parts, each with its length before it, so that no two requests share a key."""
     state = hashlib.sha256(digest)
     for part in _parts(wants, options):
@@ -133,12 +143,13 @@ def _key(digest: bytes, wants: Sequence[Want | WantDraft], options: Options) -> 
     return state.digest()
 
 
-def _parts(wants: Sequence[Want | WantDraft], options: Options) -> Iterator[str]:
+def _parts(wants: Sequence[WantDraft], options: Options) -> Iterator[str]:
     yield "parity" if options.parity else "stable"
     yield str(len(options.disabled_stable_forms))
     yield from sorted(options.disabled_stable_forms)
     for want in wants:
         yield want.kind
+        yield str(want.direction_count)
         for names in (want.outputs, want.with_respect_to):
             yield str(len(names))
             yield from names

@@ -2,27 +2,103 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
 
-from gradmill_server.engine.ir import FloatArray
-from gradmill_server.engine.program import ResultArray
+import numpy as np
+import numpy.typing as npt
+
+from gradmill_server.engine.ir import FloatArray, size
+from gradmill_server.engine.program import Evaluation, ResultArray
 from gradmill_server.serving.wire.requests import Reduction
 
-
-def reduce_results(results: list[ResultArray], reduction: Reduction) -> list[ResultArray]:
-    """Return results as wished: as they are, or without their first dimension, summed or averaged over the points."""
-    if reduction is Reduction.NONE:
-        return results
-    return [result._replace(array=_reduced(result.array, reduction)) for result in results]
+_BLOCK_BYTES = 8 * 1024 * 1024
+"""Results that are held at a time: as much as a processor's cache, so that adding them up costs little."""
+_LARGEST_BLOCK_POINTS = 1 << 16
 
 
-def _reduced(array: FloatArray, reduction: Reduction) -> FloatArray:
-    total = pairwise_sum(array)
-    if reduction is Reduction.SUM:
+def block_points(point_bytes: int) -> int:
+    """Return how many points to evaluate at a time: a power of two, so that blocks do not change the sum's bits."""
+    fitting = max(1, min(_LARGEST_BLOCK_POINTS, _BLOCK_BYTES // max(1, point_bytes)))
+    return 1 << fitting.bit_length() - 1
+
+
+def evaluate_reduced(
+    evaluate: Callable[[int, int], Evaluation], count: int, point_bytes: int, reduction: Reduction
+) -> Evaluation:
+    """Return sums or means over points, without the axis of points, and the flags of each point.
+
+    Points are evaluated block by block; what is held at a time is a block's results and, for each binary digit of the
+    number of blocks, a sum. The bits are those of `pairwise_sum` over all points at once.
+
+    Args:
+        evaluate: gives the results at the points start..stop.
+        count: the number of points.
+        point_bytes: bytes of the results at one point.
+        reduction: a sum or a mean.
+    """
+    step = block_points(point_bytes)
+    sums = _PairwiseSums()
+    flags: list[npt.NDArray[np.uint8]] = []
+    for start in range(0, max(1, count), step):
+        block = evaluate(start, min(start + step, count))
+        sums.append(pairwise_sum(_as_matrix(block)))
+        flags.append(block.point_flags)
+    total = sums.total()
+    if reduction is Reduction.MEAN:
+        with np.errstate(all="ignore"):
+            total = np.asarray(total / np.float64(count))
+    return Evaluation(_taken_apart(total, block), np.concatenate(flags))
+
+
+def _as_matrix(block: Evaluation) -> FloatArray:
+    """Return all results of a block side by side: [points, elements]."""
+    flat = [
+        result.array.reshape(len(result.array), size(result.array.shape[1:]))
+        for results in block.arrays
+        for result in results
+    ]
+    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
+
+
+def _taken_apart(total: FloatArray, block: Evaluation) -> list[list[ResultArray]]:
+    """Return the sums of all elements as the results of which a block had the shapes."""
+    offset = 0
+    named: list[list[ResultArray]] = []
+    for results in block.arrays:
+        named.append([])
+        for result in results:
+            shape = result.array.shape[1:]
+            named[-1].append(result._replace(array=total[offset : offset + size(shape)].reshape(shape)))
+            offset += size(shape)
+    return named
+
+
+class _PairwiseSums:
+    """Adds up the sums of blocks in pairs of neighbours, then those in pairs, and so on, as they come."""
+
+    def __init__(self) -> None:
+        self._levels: list[int] = []
+        self._sums: list[FloatArray] = []
+
+    def append(self, addend: FloatArray) -> None:
+        level = 0
+        while self._levels and self._levels[-1] == level:
+            self._levels.pop()
+            addend = _added(self._sums.pop(), addend)
+            level += 1
+        self._levels.append(level)
+        self._sums.append(addend)
+
+    def total(self) -> FloatArray:
+        total = self._sums[-1]
+        for addend in reversed(self._sums[:-1]):
+            total = _added(addend, total)
         return total
+
+
+def _added(first: FloatArray, second: FloatArray) -> FloatArray:
     with np.errstate(all="ignore"):
-        mean: FloatArray = np.asarray(total / np.float64(len(array)))
-    return mean
+        return np.asarray(first + second)
 
 
 def pairwise_sum(array: FloatArray) -> FloatArray:

@@ -172,7 +172,8 @@ _LIMIT_SUMMARIES: Mapping[str, tuple[str, str]] = {
     "maximum_formula_depth": ("levels", "nesting of parentheses in a formula"),
     "maximum_program_nodes": ("nodes", "size of a function with the derivatives wanted of it"),
     "maximum_points": ("points", "points of one call"),
-    "maximum_result_bytes": ("bytes", "results of one call, before they are summed up"),
+    "maximum_directions": ("directions", "cotangents, tangents or vectors of one wish"),
+    "maximum_result_bytes": ("bytes", "results of one call; of a block of points where they are summed up"),
     "maximum_scratch_bytes": ("bytes", "intermediate values held at a time; batches are cut to fit"),
 }
 

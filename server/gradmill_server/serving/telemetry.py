@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
+
+from gradmill_server.engine.wants import Kind
 
 
 class Stage(StrEnum):
@@ -39,6 +42,9 @@ class Telemetry:
 
     def program_compiled(self) -> None:
         """Hear that a program was compiled."""
+
+    def wishes_granted(self, kinds: Iterable[Kind]) -> None:
+        """Hear of what kinds the wishes of a call were that was answered."""
 
     def points_computed(self, points: int, node_evaluations: int) -> None:
         """Hear how many points were computed, and how many values of nodes that took."""

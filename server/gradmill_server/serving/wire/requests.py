@@ -11,20 +11,20 @@ from google.protobuf.message import DecodeError, Message
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 
 from gradmill_server.engine.errors import EngineError, LimitExceeded, UnsupportedWish, quote
+from gradmill_server.engine.ir import Graph
 from gradmill_server.engine.passes.stable_forms import STABLE_FORM_NAMES
 from gradmill_server.engine.program import Options
-from gradmill_server.engine.wants import Kind
+from gradmill_server.engine.wants import Kind, Want
 from gradmill_server.serving.errors import RequestMalformed
 from gradmill_server.serving.wire.arrays import Encoding, enum_name, read_encoding
+from gradmill_server.serving.wire.directions import Directions, DirectionsDraft, Target, read_directions
 from gradmill_server.serving.wire.functions import FunctionReference, read_function
 from gradmill_server.serving.wire.points import PointsDraft
 
 M = TypeVar("M", bound=Message)
 
-_KIND_OF: dict[int, Kind] = {
-    service_pb2.DERIVATIVE_VALUE: Kind.VALUE,
-    service_pb2.DERIVATIVE_GRADIENT: Kind.GRADIENT,
-}
+_KIND_OF: dict[int, Kind] = {service_pb2.Derivative.Value(f"DERIVATIVE_{kind.name}"): kind for kind in Kind}
+_KINDS_WITH_DIRECTIONS = frozenset({"vjp", "jvp", "hvp"})
 
 
 class Reduction(Enum):
@@ -44,11 +44,23 @@ _REDUCTION_OF: dict[int, Reduction] = {
 
 
 class WantDraft(NamedTuple):
-    """A wish as sent: names not yet compared with the function's; none means all."""
+    """A wish as sent: names not yet compared with the function's; none means all.
+
+    Attributes:
+        kind: what is wanted.
+        outputs: of which outputs.
+        with_respect_to: by which inputs.
+        direction_count: the number of its directions; 0 for a kind without.
+        directions: those directions; None for a kind without, and where their number is all that matters.
+        omit_pattern: whether the places of a sparse matrix are known to the caller already.
+    """
 
     kind: Kind
     outputs: tuple[str, ...]
     with_respect_to: tuple[str, ...]
+    direction_count: int = 0
+    directions: DirectionsDraft | None = None
+    omit_pattern: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +174,7 @@ def _evaluate_call(message: service_pb2.EvaluateRequest, maximum_wants: int) -> 
 def read_register(body: bytes, maximum_wants: int) -> RegisterCall:
     """Return the request that bytes mean. Raises like `read_evaluate`."""
     message = _parse(service_pb2.RegisterFunctionRequest, body)
-    return RegisterCall(read_function(message.function), _wants(message.wants, maximum_wants))
+    return RegisterCall(read_function(message.function), _wants(message.wants, maximum_wants, needs_directions=False))
 
 
 def read_explain(body: bytes) -> ExplainCall:
@@ -176,7 +188,9 @@ def read_list_operations(body: bytes) -> None:
     _parse(service_pb2.ListOperationsRequest, body)
 
 
-def _wants(messages: Sequence[service_pb2.Want], maximum: int) -> tuple[WantDraft, ...]:
+def _wants(
+    messages: Sequence[service_pb2.Want], maximum: int, *, needs_directions: bool = True
+) -> tuple[WantDraft, ...]:
     if len(messages) > maximum:
         raise LimitExceeded.of(
             what="number of wishes",
@@ -186,10 +200,29 @@ def _wants(messages: Sequence[service_pb2.Want], maximum: int) -> tuple[WantDraf
             knob="maximum_wants",
             field="wants",
         )
-    return tuple(_want(message, f"wants[{position}]") for position, message in enumerate(messages))
+    return tuple(
+        _want(message, f"wants[{position}]", needs_directions=needs_directions)
+        for position, message in enumerate(messages)
+    )
 
 
-def _want(message: service_pb2.Want, field: str) -> WantDraft:
+def _want(message: service_pb2.Want, field: str, *, needs_directions: bool) -> WantDraft:
+    kind = _kind(message, field)
+    draft = WantDraft(kind, tuple(message.outputs), tuple(message.with_respect_to), omit_pattern=message.omit_pattern)
+    takes_directions = kind in _KINDS_WITH_DIRECTIONS
+    if message.HasField("directions") != takes_directions:
+        if takes_directions and not needs_directions:
+            return draft._replace(direction_count=1)
+        description = f"DERIVATIVE_{kind.name} {'needs' if takes_directions else 'takes no'} directions"
+        reason = "DIRECTIONS_MISSING" if takes_directions else "DIRECTIONS_UNEXPECTED"
+        raise RequestMalformed.at(field=f"{field}.directions", reason=reason, description=description)
+    if not takes_directions:
+        return draft
+    directions = read_directions(message.directions, f"{field}.directions")
+    return draft._replace(direction_count=directions.count, directions=directions)
+
+
+def _kind(message: service_pb2.Want, field: str) -> Kind:
     name = enum_name(service_pb2.Derivative, message.derivative, f"{field}.derivative", "DERIVATIVE_UNKNOWN")
     available = ", ".join(f"DERIVATIVE_{kind.name}" for kind in Kind)
     if message.derivative == service_pb2.DERIVATIVE_UNSPECIFIED:
@@ -205,10 +238,7 @@ def _want(message: service_pb2.Want, field: str) -> WantDraft:
             reason="DERIVATIVE_UNSUPPORTED",
             metadata={"field": f"{field}.derivative", "value": name, "available": available},
         )
-    if message.HasField("directions"):
-        description = f"{name} takes no directions"
-        raise RequestMalformed.at(field=f"{field}.directions", reason="DIRECTIONS_UNEXPECTED", description=description)
-    return WantDraft(kind, tuple(message.outputs), tuple(message.with_respect_to))
+    return kind
 
 
 def _options(message: service_pb2.Options) -> Options:
@@ -226,3 +256,29 @@ def _options(message: service_pb2.Options) -> Options:
                 name=quote(name),
             )
     return Options(parity=message.parity, disabled_stable_forms=frozenset(message.disabled_stable_forms))
+
+
+def bind_directions(drafts: Sequence[WantDraft], wants: Sequence[Want], graph: Graph, points: int) -> list[Directions]:
+    """Return the directions of those wishes that have some, checked against the function and the number of points.
+
+    Args:
+        drafts: the wishes as sent.
+        wants: the same as the function has them.
+        graph: the function.
+        points: the number of points.
+
+    Raises:
+        InvalidDirections: for directions that do not fit.
+    """
+    bound = []
+    for draft, want in zip(drafts, wants, strict=True):
+        if draft.directions is not None:
+            bound.append(draft.directions.bind(_target(want, graph), points))
+    return bound
+
+
+def _target(want: Want, graph: Graph) -> Target:
+    if want.kind == "vjp":
+        return Target("output", {name: graph.nodes[graph.output(name).node].shape for name in want.outputs})
+    shapes = {entry.name: entry.shape for entry in graph.inputs}
+    return Target("input", {name: shapes[name] for name in want.with_respect_to})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from gradmill_server.engine.wants import Kind
 from gradmill_server.serving.telemetry import Outcome, Stage
 from gradmill_server.serving.wire.arrays import Encoding, write_array
 
-_DERIVATIVE_OF = {Kind.VALUE: service_pb2.DERIVATIVE_VALUE, Kind.GRADIENT: service_pb2.DERIVATIVE_GRADIENT}
+_DERIVATIVE_OF = {kind: service_pb2.Derivative.Value(f"DERIVATIVE_{kind.name}") for kind in Kind}
 _OUTCOME_OF = {
     Outcome.HIT: service_pb2.CACHE_OUTCOME_HIT,
     Outcome.MISS: service_pb2.CACHE_OUTCOME_MISS,
@@ -35,7 +35,7 @@ class EvaluateAnswer:
 
     Attributes:
         digest: that of the function.
-        results: the results in order, reduced if that was wished.
+        results: for each wish its results in order, directions first, reduced if that was wished.
         point_flags: uint8 [points].
         cache: what the cache of programs held.
         stable_forms: names of the stable forms applied.
@@ -43,7 +43,7 @@ class EvaluateAnswer:
     """
 
     digest: bytes
-    results: list[ResultArray]
+    results: Sequence[Sequence[ResultArray]]
     point_flags: npt.NDArray[np.uint8]
     cache: Outcome
     stable_forms: tuple[str, ...]
@@ -56,11 +56,12 @@ def write_evaluate(answer: EvaluateAnswer, encoding: Encoding) -> tuple[bytes, f
     message = service_pb2.EvaluateResponse(
         digest=answer.digest, cache=_OUTCOME_OF[answer.cache], stable_forms=answer.stable_forms
     )
-    for result in answer.results:
-        entry = message.results.add(
-            derivative=_DERIVATIVE_OF[result.kind], output=result.output, with_respect_to=result.with_respect_to
-        )
-        write_array(entry.array, result.array, encoding)
+    for results in answer.results:
+        for result in results:
+            entry = message.results.add(
+                derivative=_DERIVATIVE_OF[result.kind], output=result.output, with_respect_to=result.with_respect_to
+            )
+            write_array(entry.array, result.array, encoding)
     if answer.point_flags.any():
         message.point_flags = answer.point_flags.tobytes()
     encode_seconds = answer.seconds.get(Stage.ENCODE, 0.0) + time.monotonic() - started
