@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,7 +19,13 @@ DESTINATION = Path(__file__).resolve().parent.parent / "client" / "gradmill" / "
 COMMAND = "python proto/generate_functions.py"
 
 _OPERANDS_BY_ARITY = {1: ("x",), 2: ("x", "y")}
-_OPERANDS = {"atan2": ("y", "x"), "clip": ("x", "low", "high"), "where": ("condition", "x", "y")}
+_OPERANDS = {
+    "atan2": ("y", "x"),
+    "clip": ("x", "low", "high"),
+    "heaviside": ("x", "value_at_zero"),
+    "huber": ("x", "delta"),
+    "where": ("condition", "x", "y"),
+}
 
 _WRITTEN_BY_HAND = frozenset({"max", "min"})
 """Aliases that are no definitions here: ``gradmill.arrays`` has them, where one operand means all its elements."""
@@ -69,6 +76,12 @@ def _shape(names: Sequence[str]) -> str:
     return f"the one that those of {', '.join(names[:-1])} and {names[-1]} broadcast to"
 
 
+def _by_number(name: str) -> list[tuple[bool, int, str]]:
+    """Return the key by which names are sorted with the numbers in them by size, as ruff sorts ``__all__``."""
+    parts = re.split(r"(\d+)", name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts if part]
+
+
 def catalogue_row(operation: Operation) -> str:
     """Return the catalogue's entry for one operation."""
     aliases = "".join(f"{_text(alias)}, " for alias in operation.aliases)
@@ -87,8 +100,8 @@ def catalogue_row(operation: Operation) -> str:
 def file_source(operations: Iterable[Operation]) -> str:
     """Return the text of the whole file, for all operations that are not internal, sorted by name."""
     rows = sorted((row for row in operations if not row.internal), key=lambda row: row.name)
-    names = sorted(name for row in rows for name in {row.name, *row.aliases} - _WRITTEN_BY_HAND)
-    exported = "".join(f"    {_text(name)},\n" for name in names)
+    names = {name for row in rows for name in (row.name, *row.aliases)} - _WRITTEN_BY_HAND
+    exported = "".join(f"    {_text(name)},\n" for name in sorted(names, key=_by_number))
     definitions = "\n\n".join(function_source(row) for row in rows)
     catalogue = "".join(catalogue_row(row) for row in rows)
     return (

@@ -19,39 +19,61 @@ __all__ = [
     "abs",
     "absolute",
     "acos",
+    "acosh",
     "add",
     "arccos",
+    "arccosh",
     "arcsin",
+    "arcsinh",
     "arctan",
     "arctan2",
+    "arctanh",
     "asin",
+    "asinh",
     "atan",
     "atan2",
+    "atanh",
     "cbrt",
     "ceil",
     "clip",
+    "copysign",
     "cos",
     "cosh",
+    "deg2rad",
+    "degrees",
     "divide",
+    "elu",
     "equal",
     "erf",
     "erfc",
     "exp",
+    "exp2",
     "expit",
     "expm1",
     "fabs",
+    "fix",
     "floor",
     "fmax",
     "fmin",
     "fmod",
+    "gelu",
     "greater",
     "greater_equal",
+    "heaviside",
+    "huber",
     "hypot",
+    "isfinite",
+    "isinf",
+    "isnan",
     "less",
     "less_equal",
     "ln",
     "log",
     "log1p",
+    "log2",
+    "log10",
+    "log_expit",
+    "log_sigmoid",
     "logaddexp",
     "logical_and",
     "logical_not",
@@ -71,21 +93,30 @@ __all__ = [
     "not_equal",
     "pow",
     "power",
+    "rad2deg",
+    "radians",
+    "reciprocal",
     "relu",
     "remainder",
     "rint",
     "round",
     "sigmoid",
     "sign",
+    "silu",
     "sin",
     "sinh",
     "softplus",
     "sqrt",
+    "square",
+    "step",
     "subtract",
+    "swish",
     "tan",
     "tanh",
     "true_divide",
+    "trunc",
     "where",
+    "xlogx",
     "xlogy",
 ]
 
@@ -115,6 +146,18 @@ def acos(x: Operand, /) -> Expression:
 arccos = acos
 
 
+def acosh(x: Operand, /) -> Expression:
+    """The inverse hyperbolic cosine.
+
+    Shape: that of x.
+    Derivative by convention: inf at 1.
+    """
+    return apply("acosh", x)
+
+
+arccosh = acosh
+
+
 def add(x: Operand, y: Operand, /) -> Expression:
     """The sum x + y.
 
@@ -133,6 +176,17 @@ def asin(x: Operand, /) -> Expression:
 
 
 arcsin = asin
+
+
+def asinh(x: Operand, /) -> Expression:
+    """The inverse hyperbolic sine.
+
+    Shape: that of x.
+    """
+    return apply("asinh", x)
+
+
+arcsinh = asinh
 
 
 def atan(x: Operand, /) -> Expression:
@@ -156,6 +210,18 @@ def atan2(y: Operand, x: Operand, /) -> Expression:
 
 
 arctan2 = atan2
+
+
+def atanh(x: Operand, /) -> Expression:
+    """The inverse hyperbolic tangent.
+
+    Shape: that of x.
+    Derivative by convention: inf at -1 and 1.
+    """
+    return apply("atanh", x)
+
+
+arctanh = atanh
 
 
 def cbrt(x: Operand, /) -> Expression:
@@ -185,6 +251,15 @@ def clip(x: Operand, low: Operand, high: Operand, /) -> Expression:
     return apply("clip", x, low, high)
 
 
+def copysign(x: Operand, y: Operand, /) -> Expression:
+    """The magnitude of x with the sign of y.
+
+    Shape: the one that those of x and y broadcast to.
+    Derivative by convention: 0 by x at x = 0, 0 throughout by y.
+    """
+    return apply("copysign", x, y)
+
+
 def cos(x: Operand, /) -> Expression:
     """The cosine of x radians.
 
@@ -201,6 +276,17 @@ def cosh(x: Operand, /) -> Expression:
     return apply("cosh", x)
 
 
+def deg2rad(x: Operand, /) -> Expression:
+    """Degrees as radians.
+
+    Shape: that of x.
+    """
+    return apply("deg2rad", x)
+
+
+radians = deg2rad
+
+
 def divide(x: Operand, y: Operand, /) -> Expression:
     """The quotient x / y.
 
@@ -210,6 +296,15 @@ def divide(x: Operand, y: Operand, /) -> Expression:
 
 
 true_divide = divide
+
+
+def elu(x: Operand, /) -> Expression:
+    """x where x > 0, else exp(x) - 1.
+
+    Shape: that of x.
+    Derivative by convention: 1 at 0, where the second derivative is that from the left.
+    """
+    return apply("elu", x)
 
 
 def equal(x: Operand, y: Operand, /) -> Expression:
@@ -243,6 +338,14 @@ def exp(x: Operand, /) -> Expression:
     Shape: that of x.
     """
     return apply("exp", x)
+
+
+def exp2(x: Operand, /) -> Expression:
+    """2 to the power x.
+
+    Shape: that of x.
+    """
+    return apply("exp2", x)
 
 
 def expm1(x: Operand, /) -> Expression:
@@ -289,6 +392,14 @@ def fmod(x: Operand, y: Operand, /) -> Expression:
     return apply("fmod", x, y)
 
 
+def gelu(x: Operand, /) -> Expression:
+    """x times the standard normal distribution function of x, exactly.
+
+    Shape: that of x.
+    """
+    return apply("gelu", x)
+
+
 def greater(x: Operand, y: Operand, /) -> Expression:
     """1 where x > y, else 0.
 
@@ -307,6 +418,24 @@ def greater_equal(x: Operand, y: Operand, /) -> Expression:
     return apply("greater_equal", x, y)
 
 
+def heaviside(x: Operand, value_at_zero: Operand, /) -> Expression:
+    """The unit step with a value of its own at 0, as heaviside(x, value_at_zero).
+
+    Shape: the one that those of x and value_at_zero broadcast to.
+    Derivative by convention: 0 throughout by x.
+    """
+    return apply("heaviside", x, value_at_zero)
+
+
+def huber(x: Operand, delta: Operand, /) -> Expression:
+    """Huber's loss, as huber(x, delta): x*x/2 up to |x| = delta, and its tangent beyond; NaN for delta < 0.
+
+    Shape: the one that those of x and delta broadcast to.
+    Derivative by convention: at |x| = delta the second derivatives are those from within.
+    """
+    return apply("huber", x, delta)
+
+
 def hypot(x: Operand, y: Operand, /) -> Expression:
     """The length sqrt(x*x + y*y), without overflow.
 
@@ -314,6 +443,33 @@ def hypot(x: Operand, y: Operand, /) -> Expression:
     Derivative by convention: 0 at the origin.
     """
     return apply("hypot", x, y)
+
+
+def isfinite(x: Operand, /) -> Expression:
+    """1 where x is neither infinite nor NaN, else 0.
+
+    Shape: that of x.
+    Derivative by convention: 0 throughout.
+    """
+    return apply("isfinite", x)
+
+
+def isinf(x: Operand, /) -> Expression:
+    """1 where x is infinite, else 0.
+
+    Shape: that of x.
+    Derivative by convention: 0 throughout.
+    """
+    return apply("isinf", x)
+
+
+def isnan(x: Operand, /) -> Expression:
+    """1 where x is NaN, else 0.
+
+    Shape: that of x.
+    Derivative by convention: 0 throughout.
+    """
+    return apply("isnan", x)
 
 
 def less(x: Operand, y: Operand, /) -> Expression:
@@ -346,12 +502,41 @@ def log(x: Operand, /) -> Expression:
 ln = log
 
 
+def log10(x: Operand, /) -> Expression:
+    """The logarithm to base 10.
+
+    Shape: that of x.
+    Derivative by convention: as log: inf at 0, also where the value is NaN.
+    """
+    return apply("log10", x)
+
+
 def log1p(x: Operand, /) -> Expression:
     """log(1 + x), exact also near 0.
 
     Shape: that of x.
     """
     return apply("log1p", x)
+
+
+def log2(x: Operand, /) -> Expression:
+    """The logarithm to base 2.
+
+    Shape: that of x.
+    Derivative by convention: as log: inf at 0, also where the value is NaN.
+    """
+    return apply("log2", x)
+
+
+def log_sigmoid(x: Operand, /) -> Expression:
+    """The logarithm of the logistic function, stable at both ends.
+
+    Shape: that of x.
+    """
+    return apply("log_sigmoid", x)
+
+
+log_expit = log_sigmoid
 
 
 def logaddexp(x: Operand, y: Operand, /) -> Expression:
@@ -483,6 +668,26 @@ def power(x: Operand, y: Operand, /) -> Expression:
 pow = power
 
 
+def rad2deg(x: Operand, /) -> Expression:
+    """Radians as degrees.
+
+    Shape: that of x.
+    """
+    return apply("rad2deg", x)
+
+
+degrees = rad2deg
+
+
+def reciprocal(x: Operand, /) -> Expression:
+    """The reciprocal 1 / x.
+
+    Shape: that of x.
+    Derivative by convention: -inf at 0.
+    """
+    return apply("reciprocal", x)
+
+
 def relu(x: Operand, /) -> Expression:
     """The positive part: x where x > 0, else 0; NaN for NaN.
 
@@ -525,6 +730,17 @@ def sign(x: Operand, /) -> Expression:
     return apply("sign", x)
 
 
+def silu(x: Operand, /) -> Expression:
+    """x times the logistic function of x.
+
+    Shape: that of x.
+    """
+    return apply("silu", x)
+
+
+swish = silu
+
+
 def sin(x: Operand, /) -> Expression:
     """The sine of x radians.
 
@@ -558,6 +774,23 @@ def sqrt(x: Operand, /) -> Expression:
     return apply("sqrt", x)
 
 
+def square(x: Operand, /) -> Expression:
+    """The square x * x.
+
+    Shape: that of x.
+    """
+    return apply("square", x)
+
+
+def step(x: Operand, /) -> Expression:
+    """The unit step: 0 below 0, 1 above, 1/2 at 0.
+
+    Shape: that of x.
+    Derivative by convention: 0 throughout.
+    """
+    return apply("step", x)
+
+
 def subtract(x: Operand, y: Operand, /) -> Expression:
     """The difference x - y.
 
@@ -582,6 +815,18 @@ def tanh(x: Operand, /) -> Expression:
     return apply("tanh", x)
 
 
+def trunc(x: Operand, /) -> Expression:
+    """The nearest integer towards 0.
+
+    Shape: that of x.
+    Derivative by convention: 0 throughout.
+    """
+    return apply("trunc", x)
+
+
+fix = trunc
+
+
 def where(condition: Operand, x: Operand, y: Operand, /) -> Expression:
     """x where the condition is not 0, else y, as where(condition, x, y); the other branch cannot poison it.
 
@@ -589,6 +834,15 @@ def where(condition: Operand, x: Operand, y: Operand, /) -> Expression:
     Derivative by convention: the branch not taken contributes exactly 0, at any order.
     """
     return apply("where", condition, x, y)
+
+
+def xlogx(x: Operand, /) -> Expression:
+    """x*log(x), and 0 for x = 0.
+
+    Shape: that of x.
+    Derivative by convention: -inf at 0.
+    """
+    return apply("xlogx", x)
 
 
 def xlogy(x: Operand, y: Operand, /) -> Expression:
@@ -616,6 +870,13 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="-inf at -1 and 1",
     ),
     OperationInfo(
+        name="acosh",
+        aliases=("arccosh",),
+        arity=1,
+        summary="The inverse hyperbolic cosine.",
+        convention="inf at 1",
+    ),
+    OperationInfo(
         name="add",
         aliases=(),
         arity=2,
@@ -630,6 +891,13 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="inf at -1 and 1",
     ),
     OperationInfo(
+        name="asinh",
+        aliases=("arcsinh",),
+        arity=1,
+        summary="The inverse hyperbolic sine.",
+        convention="",
+    ),
+    OperationInfo(
         name="atan",
         aliases=("arctan",),
         arity=1,
@@ -642,6 +910,13 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         arity=2,
         summary="The angle of the point (x, y), as atan2(y, x), in radians.",
         convention="0 at the origin",
+    ),
+    OperationInfo(
+        name="atanh",
+        aliases=("arctanh",),
+        arity=1,
+        summary="The inverse hyperbolic tangent.",
+        convention="inf at -1 and 1",
     ),
     OperationInfo(
         name="cbrt",
@@ -665,6 +940,13 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="1 by x on the closed interval",
     ),
     OperationInfo(
+        name="copysign",
+        aliases=(),
+        arity=2,
+        summary="The magnitude of x with the sign of y.",
+        convention="0 by x at x = 0, 0 throughout by y",
+    ),
+    OperationInfo(
         name="cos",
         aliases=(),
         arity=1,
@@ -679,11 +961,25 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="",
     ),
     OperationInfo(
+        name="deg2rad",
+        aliases=("radians",),
+        arity=1,
+        summary="Degrees as radians.",
+        convention="",
+    ),
+    OperationInfo(
         name="divide",
         aliases=("true_divide",),
         arity=2,
         summary="The quotient x / y.",
         convention="",
+    ),
+    OperationInfo(
+        name="elu",
+        aliases=(),
+        arity=1,
+        summary="x where x > 0, else exp(x) - 1.",
+        convention="1 at 0, where the second derivative is that from the left",
     ),
     OperationInfo(
         name="equal",
@@ -711,6 +1007,13 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         aliases=(),
         arity=1,
         summary="The exponential.",
+        convention="",
+    ),
+    OperationInfo(
+        name="exp2",
+        aliases=(),
+        arity=1,
+        summary="2 to the power x.",
         convention="",
     ),
     OperationInfo(
@@ -749,6 +1052,13 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="1 by x at the jumps",
     ),
     OperationInfo(
+        name="gelu",
+        aliases=(),
+        arity=1,
+        summary="x times the standard normal distribution function of x, exactly.",
+        convention="",
+    ),
+    OperationInfo(
         name="greater",
         aliases=(),
         arity=2,
@@ -763,11 +1073,46 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="0 throughout",
     ),
     OperationInfo(
+        name="heaviside",
+        aliases=(),
+        arity=2,
+        summary="The unit step with a value of its own at 0, as heaviside(x, value_at_zero).",
+        convention="0 throughout by x",
+    ),
+    OperationInfo(
+        name="huber",
+        aliases=(),
+        arity=2,
+        summary="Huber's loss, as huber(x, delta): x*x/2 up to |x| = delta, and its tangent beyond; NaN for delta < 0.",
+        convention="at |x| = delta the second derivatives are those from within",
+    ),
+    OperationInfo(
         name="hypot",
         aliases=(),
         arity=2,
         summary="The length sqrt(x*x + y*y), without overflow.",
         convention="0 at the origin",
+    ),
+    OperationInfo(
+        name="isfinite",
+        aliases=(),
+        arity=1,
+        summary="1 where x is neither infinite nor NaN, else 0.",
+        convention="0 throughout",
+    ),
+    OperationInfo(
+        name="isinf",
+        aliases=(),
+        arity=1,
+        summary="1 where x is infinite, else 0.",
+        convention="0 throughout",
+    ),
+    OperationInfo(
+        name="isnan",
+        aliases=(),
+        arity=1,
+        summary="1 where x is NaN, else 0.",
+        convention="0 throughout",
     ),
     OperationInfo(
         name="less",
@@ -791,10 +1136,31 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="1/x throughout: inf at 0, also where the value is NaN",
     ),
     OperationInfo(
+        name="log10",
+        aliases=(),
+        arity=1,
+        summary="The logarithm to base 10.",
+        convention="as log: inf at 0, also where the value is NaN",
+    ),
+    OperationInfo(
         name="log1p",
         aliases=(),
         arity=1,
         summary="log(1 + x), exact also near 0.",
+        convention="",
+    ),
+    OperationInfo(
+        name="log2",
+        aliases=(),
+        arity=1,
+        summary="The logarithm to base 2.",
+        convention="as log: inf at 0, also where the value is NaN",
+    ),
+    OperationInfo(
+        name="log_sigmoid",
+        aliases=("log_expit",),
+        arity=1,
+        summary="The logarithm of the logistic function, stable at both ends.",
         convention="",
     ),
     OperationInfo(
@@ -889,6 +1255,20 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="by x: 0 where y = 0; by y: 0 where x = 0 and y >= 0, NaN where x < 0",
     ),
     OperationInfo(
+        name="rad2deg",
+        aliases=("degrees",),
+        arity=1,
+        summary="Radians as degrees.",
+        convention="",
+    ),
+    OperationInfo(
+        name="reciprocal",
+        aliases=(),
+        arity=1,
+        summary="The reciprocal 1 / x.",
+        convention="-inf at 0",
+    ),
+    OperationInfo(
         name="relu",
         aliases=(),
         arity=1,
@@ -915,6 +1295,13 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         arity=1,
         summary="The sign: -1, 0 or 1.",
         convention="0 throughout",
+    ),
+    OperationInfo(
+        name="silu",
+        aliases=("swish",),
+        arity=1,
+        summary="x times the logistic function of x.",
+        convention="",
     ),
     OperationInfo(
         name="sin",
@@ -945,6 +1332,20 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="inf at 0, the one-sided limit",
     ),
     OperationInfo(
+        name="square",
+        aliases=(),
+        arity=1,
+        summary="The square x * x.",
+        convention="",
+    ),
+    OperationInfo(
+        name="step",
+        aliases=(),
+        arity=1,
+        summary="The unit step: 0 below 0, 1 above, 1/2 at 0.",
+        convention="0 throughout",
+    ),
+    OperationInfo(
         name="subtract",
         aliases=(),
         arity=2,
@@ -966,11 +1367,25 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="",
     ),
     OperationInfo(
+        name="trunc",
+        aliases=("fix",),
+        arity=1,
+        summary="The nearest integer towards 0.",
+        convention="0 throughout",
+    ),
+    OperationInfo(
         name="where",
         aliases=(),
         arity=3,
         summary="x where the condition is not 0, else y, as where(condition, x, y); the other branch cannot poison it.",
         convention="the branch not taken contributes exactly 0, at any order",
+    ),
+    OperationInfo(
+        name="xlogx",
+        aliases=(),
+        arity=1,
+        summary="x*log(x), and 0 for x = 0.",
+        convention="-inf at 0",
     ),
     OperationInfo(
         name="xlogy",

@@ -115,7 +115,10 @@ def comparisons(name: str) -> tuple[Comparison, ...]:
         found.append(compare(VALUE, (), computed.value[index], lambda *x: (reference.value(*x),), 0))
         if not reference.smooth(*exact):
             continue
-        found += [compare(SLOPE, (i,), computed.slopes[i][index], reference.slopes, i) for i in range(row.arity)]
+        steep = reference.slopes_cancelling(*exact) if reference.slopes_cancelling else (0,) * row.arity
+        found += [
+            compare(SLOPE, (i,), computed.slopes[i][index], reference.slopes, i, steep[i]) for i in range(row.arity)
+        ]
         sizes = reference.cancelling(*exact) if reference.cancelling else (0,) * len(pairs)
         for which, (i, j) in enumerate(pairs):
             for entry in {(i, j), (j, i)}:

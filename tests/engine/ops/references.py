@@ -7,103 +7,25 @@ numbers that float64 operands stand for, so that what is measured is the error o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from tests.engine.ops.exact import (
+    MP,
+    Number,
+    Reference,
+    choice,
+    indicator,
+    linear,
+    logistic,
+    logistic_curvature,
+    logistic_slope,
+    remainder,
+    step,
+    zeros,
+)
+from tests.engine.ops.special_references import ACTIVATIONS, SPECIAL
 
-import mpmath
-
-MP = mpmath.mp.clone()
-"""A context of its own, so that nobody else's precision changes."""
-MP.dps = 60
-
-Number = Any
-"""A number of `MP`; mpmath has no types."""
+__all__ = ["MP", "REFERENCES", "Number", "Reference"]
 
 _LARGE_EXPONENT = 1000
-_FAR = MP.mpf(10) ** 100
-
-
-def _smooth(*_operands: Number) -> bool:
-    return True
-
-
-def _zeros(arity: int) -> Callable[..., tuple[Number, ...]]:
-    """Return the second derivatives of a function that has none: one zero for each pair of operands."""
-    return lambda *_operands: (0,) * (arity * (arity + 1) // 2)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The exact function.
-
-    Attributes:
-        value: of the operands.
-        slopes: of the operands, the derivative by each.
-        curvatures: of the operands, the second derivatives by each pair (i, j) with i <= j, in the order of pairs.
-        smooth: of the operands, whether the derivatives exist there; conventions elsewhere are those of
-            `tests/engine/semantics_table.py`.
-        cancelling: of the operands, for each curvature the size of the terms whose difference it is.
-            A curvature that crosses zero by their cancelling is good to so many digits of them, not of itself.
-    """
-
-    value: Callable[..., Number]
-    slopes: Callable[..., tuple[Number, ...]]
-    curvatures: Callable[..., tuple[Number, ...]]
-    smooth: Callable[..., bool] = _smooth
-    cancelling: Callable[..., tuple[Number, ...]] | None = None
-
-
-def _linear(value: Callable[..., Number], *slopes: int) -> Reference:
-    return Reference(value, lambda *_operands: slopes, _zeros(len(slopes)))
-
-
-def _indicator(holds: Callable[..., bool]) -> Reference:
-    """Return a function that is 1 where a condition holds and 0 elsewhere, and nowhere slopes."""
-    arity = holds.__code__.co_argcount
-    return Reference(lambda *operands: int(holds(*operands)), lambda *_operands: (0,) * arity, _zeros(arity))
-
-
-def _step(value: Callable[[Number], Number]) -> Reference:
-    return Reference(value, lambda _x: (0,), _zeros(1))
-
-
-def _choice(value: Callable[..., Number], smooth: Callable[..., bool] = lambda x, y: x != y) -> Reference:
-    """Return a function that gives one of its two operands."""
-
-    def slopes(x: Number, y: Number) -> tuple[Number, ...]:
-        return (1, 0) if value(x, y) == x else (0, 1)
-
-    return Reference(value, slopes, _zeros(2), smooth=smooth)
-
-
-def _remainder(quotient: Callable[[Number], Number]) -> Reference:
-    return Reference(
-        lambda x, y: x - y * quotient(x / y),
-        lambda x, y: (1, -quotient(x / y)),
-        _zeros(2),
-        smooth=lambda x, y: not MP.isint(x / y),
-    )
-
-
-def _logistic(x: Number) -> Number:
-    return 1 / (1 + MP.exp(-x))
-
-
-def _logistic_slope(x: Number) -> Number:
-    return _logistic(x) * _logistic(-x)
-
-
-def _logistic_curvature(x: Number) -> Number:
-    return -_logistic_slope(x) * MP.tanh(x / 2)
-
-
-def _gaussian(x: Number) -> Number:
-    return MP.exp(-x * x / 2) / MP.sqrt(2 * MP.pi)
-
-
-def _bell(x: Number) -> Number:
-    return MP.exp(-x * x)
 
 
 def _radius(x: Number, y: Number) -> Number:
@@ -124,11 +46,6 @@ def _power(x: Number, y: Number) -> Number:
     return MP.exp(y * MP.log(x)) if x > 0 and abs(y) > _LARGE_EXPONENT else x**y
 
 
-def _erfc(x: Number) -> Number:
-    """Return erfc(x), and its limits where mpmath refuses the square of x."""
-    return MP.erfc(x) if abs(x) < _FAR else MP.mpf(0 if x > 0 else 2)
-
-
 def _clip(x: Number, low: Number, high: Number) -> Number:
     return min(max(x, low), high)
 
@@ -139,12 +56,14 @@ def _log_base(x: Number) -> Number:
 
 
 ARITHMETIC = {
-    "add": _linear(lambda x, y: x + y, 1, 1),
-    "subtract": _linear(lambda x, y: x - y, 1, -1),
+    "add": linear(lambda x, y: x + y, 1, 1),
+    "subtract": linear(lambda x, y: x - y, 1, -1),
     "multiply": Reference(lambda x, y: x * y, lambda x, y: (y, x), lambda _x, _y: (0, 1, 0)),
     "strong_product": Reference(lambda x, y: x * y, lambda x, y: (y, x), lambda _x, _y: (0, 1, 0)),
     "divide": Reference(lambda x, y: x / y, lambda x, y: (1 / y, -x / y**2), lambda x, y: (0, -1 / y**2, 2 * x / y**3)),
-    "negate": _linear(lambda x: -x, -1),
+    "square": Reference(lambda x: x * x, lambda x: (2 * x,), lambda _x: (2,)),
+    "reciprocal": Reference(lambda x: 1 / x, lambda x: (-1 / x**2,), lambda x: (2 / x**3,)),
+    "negate": linear(lambda x: -x, -1),
     "power": Reference(
         _power,
         lambda x, y: (y * x ** (y - 1), x**y * MP.log(x)),
@@ -155,14 +74,21 @@ ARITHMETIC = {
         ),
         cancelling=lambda x, y: (0, x ** (y - 1), 0),
     ),
-    "mod": _remainder(MP.floor),
-    "fmod": _remainder(lambda q: MP.floor(q) if q >= 0 else MP.ceil(q)),
+    "mod": remainder(MP.floor),
+    "fmod": remainder(lambda q: MP.floor(q) if q >= 0 else MP.ceil(q)),
 }
 
 EXPONENTIAL = {
     "exp": Reference(MP.exp, lambda x: (MP.exp(x),), lambda x: (MP.exp(x),)),
     "expm1": Reference(MP.expm1, lambda x: (MP.exp(x),), lambda x: (MP.exp(x),)),
     "log": Reference(MP.log, lambda x: (1 / x,), lambda x: (-1 / x**2,)),
+    "exp2": Reference(
+        lambda x: MP.mpf(2) ** x, lambda x: (MP.mpf(2) ** x * MP.ln2,), lambda x: (MP.mpf(2) ** x * MP.ln2**2,)
+    ),
+    "log2": Reference(lambda x: MP.log(x) / MP.ln2, lambda x: (1 / (x * MP.ln2),), lambda x: (-1 / (x * x * MP.ln2),)),
+    "log10": Reference(
+        lambda x: MP.log(x) / MP.ln10, lambda x: (1 / (x * MP.ln10),), lambda x: (-1 / (x * x * MP.ln10),)
+    ),
     "log1p": Reference(MP.log1p, lambda x: (1 / (1 + x),), lambda x: (-1 / (1 + x) ** 2,)),
     "sqrt": Reference(MP.sqrt, lambda x: (1 / (2 * MP.sqrt(x)),), lambda x: (-1 / (4 * x * MP.sqrt(x)),)),
     "cbrt": Reference(
@@ -172,18 +98,24 @@ EXPONENTIAL = {
         smooth=lambda x: bool(x != 0),
     ),
     "sigmoid": Reference(
-        _logistic,
-        lambda x: (_logistic_slope(x),),
-        lambda x: (_logistic_curvature(x),),
-        cancelling=lambda x: (_logistic_slope(x),),
+        logistic,
+        lambda x: (logistic_slope(x),),
+        lambda x: (logistic_curvature(x),),
+        cancelling=lambda x: (logistic_slope(x),),
     ),
-    "softplus": Reference(lambda x: MP.log1p(MP.exp(x)), lambda x: (_logistic(x),), lambda x: (_logistic_slope(x),)),
+    "softplus": Reference(lambda x: MP.log1p(MP.exp(x)), lambda x: (logistic(x),), lambda x: (logistic_slope(x),)),
     "logaddexp": Reference(
         _log_sum,
-        lambda x, y: (_logistic(x - y), _logistic(y - x)),
-        lambda x, y: (_logistic_slope(x - y), -_logistic_slope(x - y), _logistic_slope(x - y)),
+        lambda x, y: (logistic(x - y), logistic(y - x)),
+        lambda x, y: (logistic_slope(x - y), -logistic_slope(x - y), logistic_slope(x - y)),
     ),
     "xlogy": Reference(lambda x, y: x * MP.log(y), lambda x, y: (MP.log(y), x / y), lambda x, y: (0, 1 / y, -x / y**2)),
+    "xlogx": Reference(
+        lambda x: x * MP.log(x),
+        lambda x: (MP.log(x) + 1,),
+        lambda x: (1 / x,),
+        slopes_cancelling=lambda _x: (1,),
+    ),
 }
 
 TRIGONOMETRIC = {
@@ -225,6 +157,21 @@ TRIGONOMETRIC = {
         cancelling=lambda x: (MP.sech(x),),
     ),
     "tanh": Reference(MP.tanh, lambda x: (MP.sech(x) ** 2,), lambda x: (-2 * MP.tanh(x) * MP.sech(x) ** 2,)),
+    "asinh": Reference(MP.asinh, lambda x: (1 / _radius(x, MP.mpf(1)),), lambda x: (-x / _radius(x, MP.mpf(1)) ** 3,)),
+    "acosh": Reference(
+        MP.acosh,
+        lambda x: (1 / MP.sqrt(x * x - 1),),
+        lambda x: (-x / MP.sqrt(x * x - 1) ** 3,),
+        smooth=lambda x: bool(x > 1),
+    ),
+    "atanh": Reference(
+        MP.atanh,
+        lambda x: (1 / (1 - x * x),),
+        lambda x: (2 * x / (1 - x * x) ** 2,),
+        cancelling=lambda x: (1 / (1 - x * x),),
+    ),
+    "deg2rad": Reference(lambda x: x * MP.pi / 180, lambda _x: (MP.pi / 180,), zeros(1)),
+    "rad2deg": Reference(lambda x: x * 180 / MP.pi, lambda _x: (180 / MP.pi,), zeros(1)),
     "hypot": Reference(
         _radius,
         lambda x, y: (x / _radius(x, y), y / _radius(x, y)),
@@ -234,66 +181,52 @@ TRIGONOMETRIC = {
     ),
 }
 
-SPECIAL = {
-    "erf": Reference(
-        MP.erf,
-        lambda x: (2 / MP.sqrt(MP.pi) * _bell(x),),
-        lambda x: (-4 / MP.sqrt(MP.pi) * x * _bell(x),),
-    ),
-    "erfc": Reference(
-        _erfc,
-        lambda x: (-2 / MP.sqrt(MP.pi) * _bell(x),),
-        lambda x: (4 / MP.sqrt(MP.pi) * x * _bell(x),),
-    ),
-    "normal_cdf": Reference(
-        lambda x: _erfc(-x / MP.sqrt(2)) / 2, lambda x: (_gaussian(x),), lambda x: (-x * _gaussian(x),)
-    ),
-    "normal_pdf": Reference(
-        _gaussian,
-        lambda x: (-x * _gaussian(x),),
-        lambda x: ((x * x - 1) * _gaussian(x),),
-        cancelling=lambda x: (_gaussian(x),),
-    ),
-    "exp_minus_square": Reference(
-        _bell,
-        lambda x: (-2 * x * _bell(x),),
-        lambda x: ((4 * x * x - 2) * _bell(x),),
-        cancelling=lambda x: (_bell(x),),
-    ),
-}
-
 PIECEWISE = {
-    "abs": Reference(abs, lambda x: (MP.sign(x),), _zeros(1), smooth=lambda x: bool(x != 0)),
-    "relu": Reference(lambda x: max(x, 0), lambda x: (int(x > 0),), _zeros(1), smooth=lambda x: bool(x != 0)),
-    "maximum": _choice(max),
-    "minimum": _choice(min),
-    "fmax": _choice(max),
-    "fmin": _choice(min),
+    "abs": Reference(abs, lambda x: (MP.sign(x),), zeros(1), smooth=lambda x: bool(x != 0)),
+    "relu": Reference(lambda x: max(x, 0), lambda x: (int(x > 0),), zeros(1), smooth=lambda x: bool(x != 0)),
+    "maximum": choice(max),
+    "minimum": choice(min),
+    "fmax": choice(max),
+    "fmin": choice(min),
     "clip": Reference(
         _clip,
         lambda x, low, high: (int(low < x < high), int(x < low), int(x > high)),
-        _zeros(3),
+        zeros(3),
         smooth=lambda x, low, high: x not in (low, high),
     ),
     "where": Reference(
         lambda condition, x, y: x if condition != 0 else y,
         lambda condition, _x, _y: (0, 1, 0) if condition != 0 else (0, 0, 1),
-        _zeros(3),
+        zeros(3),
     ),
-    "sign": _step(MP.sign),
-    "floor": _step(MP.floor),
-    "ceil": _step(MP.ceil),
-    "round": _step(MP.nint),
-    "less": _indicator(lambda x, y: x < y),
-    "less_equal": _indicator(lambda x, y: x <= y),
-    "greater": _indicator(lambda x, y: x > y),
-    "greater_equal": _indicator(lambda x, y: x >= y),
-    "equal": _indicator(lambda x, y: x == y),
-    "not_equal": _indicator(lambda x, y: x != y),
-    "logical_and": _indicator(lambda x, y: bool(x) and bool(y)),
-    "logical_or": _indicator(lambda x, y: bool(x) or bool(y)),
-    "logical_not": _indicator(lambda x: not x),
+    "sign": step(MP.sign),
+    "floor": step(MP.floor),
+    "ceil": step(MP.ceil),
+    "trunc": step(lambda x: MP.floor(x) if x > 0 else MP.ceil(x)),
+    "step": step(lambda x: (1 + MP.sign(x)) / 2),
+    "heaviside": Reference(
+        lambda x, at_zero: int(x > 0) if x != 0 else at_zero, lambda x, _at_zero: (0, int(x == 0)), zeros(2)
+    ),
+    "copysign": Reference(
+        lambda x, y: abs(x) if y >= 0 else -abs(x),
+        lambda x, y: (MP.sign(x) * (1 if y >= 0 else -1), 0),
+        zeros(2),
+        smooth=lambda x, y: x != 0 and y != 0,
+    ),
+    "round": step(MP.nint),
+    "less": indicator(lambda x, y: x < y),
+    "less_equal": indicator(lambda x, y: x <= y),
+    "greater": indicator(lambda x, y: x > y),
+    "greater_equal": indicator(lambda x, y: x >= y),
+    "equal": indicator(lambda x, y: x == y),
+    "not_equal": indicator(lambda x, y: x != y),
+    "logical_and": indicator(lambda x, y: bool(x) and bool(y)),
+    "logical_or": indicator(lambda x, y: bool(x) or bool(y)),
+    "logical_not": indicator(lambda x: not x),
+    "isnan": indicator(lambda _x: False),
+    "isinf": indicator(lambda _x: False),
+    "isfinite": indicator(lambda _x: True),
 }
 
-REFERENCES: dict[str, Reference] = ARITHMETIC | EXPONENTIAL | TRIGONOMETRIC | SPECIAL | PIECEWISE
+REFERENCES: dict[str, Reference] = ARITHMETIC | EXPONENTIAL | TRIGONOMETRIC | SPECIAL | ACTIVATIONS | PIECEWISE
 """Every operation's reference by the operation's name."""

@@ -138,12 +138,27 @@ def quotients() -> Plane:
     )
 
 
+def losses() -> Plane:
+    """Return arguments and bends of Huber's loss: the one inside, outside, and hardly beside the other."""
+    random = generator()
+    bend = np.abs(magnitudes(-20, 20, 3000))
+    any_two = _any_two()
+    return _together(
+        (random.uniform(-50.0, 50.0, 4000), random.uniform(0.0, 40.0, 4000)),
+        (bend, bend),
+        (-np.nextafter(bend, np.inf), bend),
+        (bend * (1.0 + 10.0 ** random.uniform(-15.0, -0.5, 3000)), bend),
+        (any_two[0], np.abs(any_two[1])),
+    )
+
+
 PLANES: dict[str, Callable[[], Plane]] = {
     "power": powers,
     "hypot": lengths,
     "atan2": directions,
     "logaddexp": exponents_of_sums,
     "xlogy": factors_and_logarithms,
+    "huber": losses,
     "fmod": quotients,
     "mod": quotients,
 }

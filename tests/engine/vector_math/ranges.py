@@ -66,6 +66,8 @@ _EXPONENTIAL_ENDS = (709.782712893384, 708.3964185322641, 745.1332191019412, 744
 _HALVED_ENDS = (710.4758600739439, 745.8263662825011)
 # Where 1 + exp(-x), or exp(x) - 1, stops to feel the smaller term.
 _SETTLING = (36.7, 37.4, 41.5, 22.0, 20.0, 19.06)
+_POWERS = tuple(float(base) ** place for base in (2, 10) for place in range(-20, 21))
+_DOUBLINGS = tuple(2.0**place for place in range(1, 1024, 2))
 _BINARY_STEPS = tuple(_ROOT_HALF * 2.0**place for place in range(-40, 41))
 
 
@@ -80,6 +82,7 @@ def _eighths() -> tuple[float, ...]:
 NEAREST_TO_A_QUADRANT = float(np.ldexp(6381956970095103.0, 797))
 """The float64 that comes nearest to a multiple of pi/2 (Muller, Elementary Functions, 3rd edition, chapter 11)."""
 
+BELOW_ONE = float(np.nextafter(1.0, 0.0))
 LEAST_HUGE = 2.0**40
 _EXPONENTIAL = Range(
     spans=((-2.0, 2.0), (-746.0, 711.0)), seams=(*_REDUCTION, *_EXPONENTIAL_ENDS, *_HALVED_ENDS, *_SETTLING)
@@ -99,7 +102,13 @@ def _huge_angles() -> tuple[FloatArray]:
 
 _ONE_ARGUMENT: dict[str, Range] = {
     **dict.fromkeys(("exp", "expm1", "sigmoid", "softplus", "sinh", "cosh", "tanh", "sech"), _EXPONENTIAL),
+    "exp2": Range(
+        spans=((-2.0, 2.0), (-1076.0, 1025.0)),
+        seams=(*_multiples(1.0, 64), 1020.0, 1022.0, 1024.0, 1074.0, 1075.0, 1080.0, 2.0**52),
+    ),
     "log": Range(spans=((0.4, 2.0), (0.0, 1000.0)), seams=(*_BINARY_STEPS, 1.0, LEAST_NORMAL), low=5e-324),
+    "log2": Range(spans=((0.4, 2.0), (0.0, 1000.0)), seams=(*_BINARY_STEPS, *_POWERS, 1.0, LEAST_NORMAL), low=5e-324),
+    "log10": Range(spans=((0.4, 2.0), (0.0, 1000.0)), seams=(*_BINARY_STEPS, *_POWERS, 1.0, LEAST_NORMAL), low=5e-324),
     "log1p": Range(
         spans=((-1.0, 3.0), (-0.5, 0.5)),
         seams=(*(step - 1.0 for step in _BINARY_STEPS), 1.0, 2.0**53, 2.0**1000, LEAST_NORMAL),
@@ -109,6 +118,9 @@ _ONE_ARGUMENT: dict[str, Range] = {
     "cbrt": Range(spans=((-8.0, 8.0),), seams=(*_BINARY_STEPS, 1.0, 8.0, 27.0, LEAST_NORMAL)),
     **dict.fromkeys(("sin", "cos", "tan"), _ANGLE),
     **dict.fromkeys(("asin", "acos"), _SINE),
+    "asinh": Range(spans=((-3.0, 3.0), (-100.0, 100.0)), seams=(0.35, 1.0, 2.0**27, 2.0**54, 2.0**500)),
+    "acosh": Range(spans=((1.0, 1.1), (1.0, 10.0), (1.0, 1000.0)), seams=(1.0, 1.25, *_DOUBLINGS), low=1.0),
+    "atanh": Range(spans=((-1.0, 1.0), (-0.5, 0.5)), seams=(1.0, 1 / 3, 0.17), low=-BELOW_ONE, high=BELOW_ONE),
     "atan": Range(spans=((-3.0, 3.0), (-100.0, 100.0)), seams=(1.0, 0.5, 2.0, 2.0**60, 2.0**53, 2.0**-27)),
     "erf": Range(spans=((-6.1, 6.1), (-1.5, 1.5)), seams=(7 / 8, 1.0, 6.0)),
     "erfc": Range(spans=((-6.1, 27.3), (-2.5, 2.5)), seams=(2.0**-30, 3.625, 7.0, 26.5432, 27.2262, 28.0, 5.8, 6.0)),
@@ -118,6 +130,8 @@ _ONE_ARGUMENT: dict[str, Range] = {
     "exp_minus_square": Range(
         spans=((-27.4, 27.4), (-2.5, 2.5)), seams=(0.83, 1.4, 5.0, 26.6152, 26.6416, 27.2973, 28.0)
     ),
+    "silu": Range(spans=((-750.0, 50.0), (-3.0, 3.0)), seams=(*_EXPONENTIAL_ENDS, *_SETTLING, 700.0, 1.2785)),
+    "gelu": Range(spans=((-38.8, 8.5), (-2.5, 2.5)), seams=(2.0**-30, 2.75, 10.0, 37.0, 37.5194, 38.4855, 39.5, 8.3)),
     "normal_pdf": Range(spans=((-38.7, 38.7), (-2.5, 2.5)), seams=(0.83, 1.4, 5.0, 37.6, 38.5678, 38.5856, 39.5)),
 }
 

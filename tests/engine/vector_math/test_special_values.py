@@ -17,11 +17,14 @@ BELOW_ONE, ABOVE_ONE = math.nextafter(1.0, 0.0), math.nextafter(1.0, 2.0)
 
 AT_INFINITIES_AND_ZEROS: dict[str, tuple[float, float, float, float]] = {
     "exp": (0.0, 1.0, 1.0, INF),
+    "exp2": (0.0, 1.0, 1.0, INF),
     "expm1": (-1.0, -0.0, 0.0, INF),
     "sigmoid": (0.0, 0.5, 0.5, 1.0),
     "softplus": (0.0, 0.6931471805599453, 0.6931471805599453, INF),
     "log": (NAN, -INF, -INF, INF),
     "log1p": (NAN, -0.0, 0.0, INF),
+    "log2": (NAN, -INF, -INF, INF),
+    "log10": (NAN, -INF, -INF, INF),
     "cbrt": (-INF, -0.0, 0.0, INF),
     "sinh": (-INF, -0.0, 0.0, INF),
     "cosh": (INF, 1.0, 1.0, INF),
@@ -33,6 +36,11 @@ AT_INFINITIES_AND_ZEROS: dict[str, tuple[float, float, float, float]] = {
     "asin": (NAN, -0.0, 0.0, NAN),
     "acos": (NAN, PI / 2, PI / 2, NAN),
     "atan": (-PI / 2, -0.0, 0.0, PI / 2),
+    "asinh": (-INF, -0.0, 0.0, INF),
+    "acosh": (NAN, NAN, NAN, INF),
+    "atanh": (NAN, -0.0, 0.0, NAN),
+    "silu": (-0.0, -0.0, 0.0, INF),
+    "gelu": (-0.0, -0.0, 0.0, INF),
     "erf": (-1.0, -0.0, 0.0, 1.0),
     "erfc": (2.0, 1.0, 1.0, 0.0),
     "normal_cdf": (0.0, 0.5, 0.5, 1.0),
@@ -43,6 +51,7 @@ AT_INFINITIES_AND_ZEROS: dict[str, tuple[float, float, float, float]] = {
 
 SETTLED: dict[str, tuple[float, ...]] = {
     "exp": (1e5,),
+    "exp2": (1e5,),
     "expm1": (1e5,),
     "sigmoid": (1e5,),
     "sinh": (1e5,),
@@ -59,6 +68,13 @@ SETTLED: dict[str, tuple[float, ...]] = {
 """Arguments from which on, and at whose negatives, the results at infinity are reached."""
 
 POINTS: dict[str, tuple[tuple[float, float], ...]] = {
+    "exp2": tuple((float(place), 2.0**place) for place in range(-1074, 1024, 7)),
+    "log2": tuple((2.0**place, float(place)) for place in range(-1074, 1024, 7)),
+    "log10": ((1.0, 0.0), *((10.0**place, float(place)) for place in range(23)), (-1.0, NAN), (-LARGEST, NAN)),
+    "acosh": ((1.0, 0.0), (BELOW_ONE, NAN), (-1.0, NAN), (-3.0, NAN), (-LARGEST, NAN)),
+    "atanh": ((1.0, INF), (-1.0, -INF), (ABOVE_ONE, NAN), (-ABOVE_ONE, NAN), (1e300, NAN)),
+    "silu": ((50.0, 50.0), (LARGEST, LARGEST), (-800.5, -0.0), (-LARGEST, -0.0)),
+    "gelu": ((9.0, 9.0), (LARGEST, LARGEST), (-39.5, -0.0), (-LARGEST, -0.0)),
     "log": ((1.0, 0.0), (-LEAST, NAN), (-1.0, NAN), (-LARGEST, NAN)),
     "log1p": ((-1.0, -INF), (-ABOVE_ONE, NAN), (-LARGEST, NAN)),
     "asin": ((1.0, PI / 2), (-1.0, -PI / 2), (ABOVE_ONE, NAN), (-ABOVE_ONE, NAN), (2.0, NAN), (-1e300, NAN)),
@@ -67,11 +83,12 @@ POINTS: dict[str, tuple[tuple[float, float], ...]] = {
 }
 """Arguments and results, to the bit."""
 
-IDENTITIES = ("expm1", "log1p", "sin", "tan", "asin", "atan", "sinh", "tanh")
+IDENTITIES = ("expm1", "log1p", "sin", "tan", "asin", "atan", "sinh", "tanh", "asinh", "atanh")
 """Functions that the smallest numbers pass unchanged."""
 
 FLAT = (
     "exp",
+    "exp2",
     "sigmoid",
     "softplus",
     "cosh",
@@ -85,7 +102,7 @@ FLAT = (
 )
 """Functions that the smallest numbers do not move from their value at 0."""
 
-NEAREST = {"log": 1, "log1p": 1, "atan2": 1, "power": 1, "hypot": 1, "fmod": 0, "mod": 0}
+NEAREST = {"log": 1, "log2": 1, "log10": 1, "log1p": 1, "atan2": 1, "power": 1, "hypot": 1, "fmod": 0, "mod": 0}
 """How many float64 a function may be from NumPy's value; others, or the libraries' own, may be 4 away."""
 
 ONE_ARGUMENT = [name for name, function in FUNCTIONS.items() if function.arity == 1]

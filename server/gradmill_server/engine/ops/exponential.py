@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradmill_server.engine.lanes import Lanes, vector_function
+from gradmill_server.engine.lanes import Lanes, call, vector_function
 from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select
 from gradmill_server.engine.ops.value import Value, elementwise
 
@@ -21,6 +22,10 @@ _logical_and = elementwise("logical_and")
 _sigmoid = elementwise("sigmoid")
 
 _POSITIVE = Interval(1e-3, 1e3)
+_LN2 = math.log(2.0)
+_PER_LN2 = 1.4426950408889634
+_PER_LN10 = 0.4342944819032518
+"""1/log(2) and 1/log(10), rounded once."""
 
 
 def _sigmoid_value(x: FloatArray) -> FloatArray:
@@ -55,6 +60,10 @@ def _xlogy_value(x: FloatArray, y: FloatArray) -> FloatArray:
     return np.where((x == 0.0) & (y >= 0.0) & (y < np.inf), 0.0, x * np.log(y))
 
 
+def _xlogx_value(x: FloatArray) -> FloatArray:
+    return np.where(x == 0.0, 0.0, x * np.log(x))
+
+
 OPERATIONS = (
     Operation(
         name="exp",
@@ -63,6 +72,14 @@ OPERATIONS = (
         lanes=vector_function("exp"),
         partials=(lambda z, _x: z,),
         domain=(Interval(-700.0, 700.0),),
+    ),
+    Operation(
+        name="exp2",
+        summary="2 to the power x.",
+        value=np.exp2,
+        lanes=vector_function("exp2"),
+        partials=(lambda z, _x: _LN2 * z,),
+        domain=(Interval(-1000.0, 1000.0),),
     ),
     Operation(
         name="expm1",
@@ -80,6 +97,24 @@ OPERATIONS = (
         partials=(lambda _z, x: 1.0 / x,),
         aliases=("ln",),
         convention="1/x throughout: inf at 0, also where the value is NaN",
+        domain=(_POSITIVE,),
+    ),
+    Operation(
+        name="log2",
+        summary="The logarithm to base 2.",
+        value=np.log2,
+        lanes=vector_function("log2"),
+        partials=(lambda _z, x: _PER_LN2 / x,),
+        convention="as log: inf at 0, also where the value is NaN",
+        domain=(_POSITIVE,),
+    ),
+    Operation(
+        name="log10",
+        summary="The logarithm to base 10.",
+        value=np.log10,
+        lanes=vector_function("log10"),
+        partials=(lambda _z, x: _PER_LN10 / x,),
+        convention="as log: inf at 0, also where the value is NaN",
         domain=(_POSITIVE,),
     ),
     Operation(
@@ -142,5 +177,14 @@ OPERATIONS = (
         partials=(lambda _z, _x, y: _log(y), _xlogy_by_y),
         convention="at x = 0: log(y) by x, 0 by y",
         domain=(REALS, _POSITIVE),
+    ),
+    Operation(
+        name="xlogx",
+        summary="x*log(x), and 0 for x = 0.",
+        value=_xlogx_value,
+        lanes=lambda x: call("xlogy", x, x),
+        partials=(lambda _z, x: _log(x) + 1.0,),
+        convention="-inf at 0",
+        domain=(_POSITIVE,),
     ),
 )

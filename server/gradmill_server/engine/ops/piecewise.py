@@ -5,6 +5,7 @@ A condition is a float64: 0.0 is false, anything else (also NaN, as in NumPy) is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from gradmill_server.engine.ops.value import Value, elementwise
 if TYPE_CHECKING:
     from gradmill_server.engine.ir import FloatArray
 
+_copysign = elementwise("copysign")
 _equal = elementwise("equal")
 _greater = elementwise("greater")
 _greater_equal = elementwise("greater_equal")
@@ -110,7 +112,11 @@ def _comparison(
 
 
 def _stepwise(
-    name: str, value: np.ufunc, lanes: Callable[[Lanes], Lanes], summary: str, aliases: tuple[str, ...] = ()
+    name: str,
+    value: Callable[[FloatArray], FloatArray],
+    lanes: Callable[[Lanes], Lanes],
+    summary: str,
+    aliases: tuple[str, ...] = (),
 ) -> Operation:
     return Operation(
         name=name,
@@ -122,6 +128,31 @@ def _stepwise(
         convention="0 throughout",
         domain=(REALS,),
     )
+
+
+def _test(name: str, value: np.ufunc, lanes: Callable[[Lanes], Mask], summary: str) -> Operation:
+    return Operation(
+        name=name,
+        summary=summary,
+        value=lambda x: truth(value(x)),
+        lanes=lambda x: choose(lanes(x), 1.0, 0.0),
+        partials=(None,),
+        convention="0 throughout",
+        finite=True,
+        domain=(REALS,),
+    )
+
+
+def _heaviside_value(x: FloatArray, at_zero: FloatArray) -> FloatArray:
+    return np.heaviside(x, at_zero)
+
+
+def _step_value(x: FloatArray) -> FloatArray:
+    return np.heaviside(x, 0.5)
+
+
+def _step_lanes(x: Lanes, at_zero: Lanes | float = 0.5) -> Lanes:
+    return choose(x.greater(0.0), 1.0, choose(x.less(0.0), 0.0, choose(x.is_nan(), x, at_zero)))
 
 
 OPERATIONS = (
@@ -210,6 +241,26 @@ OPERATIONS = (
     _stepwise("floor", np.floor, Lanes.floor, "The largest integer not above x."),
     _stepwise("ceil", np.ceil, Lanes.ceil, "The smallest integer not below x."),
     _stepwise("round", np.rint, Lanes.rint, "The nearest integer, halves to even.", aliases=("rint",)),
+    _stepwise("trunc", np.trunc, Lanes.trunc, "The nearest integer towards 0.", aliases=("fix",)),
+    _stepwise("step", _step_value, _step_lanes, "The unit step: 0 below 0, 1 above, 1/2 at 0."),
+    Operation(
+        name="heaviside",
+        summary="The unit step with a value of its own at 0, as heaviside(x, value_at_zero).",
+        value=_heaviside_value,
+        lanes=_step_lanes,
+        partials=(None, lambda _z, x, _at_zero: Select(_equal(x, 0.0), 1.0, 0.0)),
+        convention="0 throughout by x",
+        domain=(REALS, REALS),
+    ),
+    Operation(
+        name="copysign",
+        summary="The magnitude of x with the sign of y.",
+        value=np.copysign,
+        lanes=Lanes.with_sign_of,
+        partials=(lambda _z, x, y: Select(_equal(x, 0.0), 0.0, _sign(x) * _copysign(1.0, y)), None),
+        convention="0 by x at x = 0, 0 throughout by y",
+        domain=(REALS, REALS),
+    ),
     _comparison("less", "<", np.less, Lanes.less, "1 where x < y, else 0."),
     _comparison("less_equal", "<=", np.less_equal, Lanes.less_equal, "1 where x <= y, else 0."),
     _comparison("greater", ">", np.greater, Lanes.greater, "1 where x > y, else 0."),
@@ -241,4 +292,7 @@ OPERATIONS = (
         finite=True,
         domain=(REALS,),
     ),
+    _test("isnan", np.isnan, Lanes.is_nan, "1 where x is NaN, else 0."),
+    _test("isinf", np.isinf, lambda x: abs(x).equals(math.inf), "1 where x is infinite, else 0."),
+    _test("isfinite", np.isfinite, lambda x: abs(x).less(math.inf), "1 where x is neither infinite nor NaN, else 0."),
 )

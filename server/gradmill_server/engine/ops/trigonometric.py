@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from gradmill_server.engine.lanes import vector_function
@@ -19,6 +21,8 @@ _sqrt = elementwise("sqrt")
 _tanh = elementwise("tanh")
 
 _UNIT = Interval(-1.0, 1.0)
+_RADIANS_PER_DEGREE = math.pi / 180.0
+_DEGREES_PER_RADIAN = 180.0 / math.pi
 
 
 def _asin_partial(x: Value) -> Value:
@@ -142,6 +146,55 @@ OPERATIONS = (
         partials=(lambda z, x: -(z * _tanh(x)),),
         internal=True,
         domain=(Interval(-700.0, 700.0),),
+    ),
+    Operation(
+        name="asinh",
+        summary="The inverse hyperbolic sine.",
+        value=np.arcsinh,
+        lanes=vector_function("asinh"),
+        partials=(lambda _z, x: 1.0 / _hypot(x, 1.0),),
+        aliases=("arcsinh",),
+        domain=(Interval(-1e3, 1e3),),
+    ),
+    Operation(
+        name="acosh",
+        summary="The inverse hyperbolic cosine.",
+        value=np.arccosh,
+        lanes=vector_function("acosh"),
+        partials=(lambda _z, x: 1.0 / (_sqrt(x - 1.0) * _sqrt(x + 1.0)),),
+        aliases=("arccosh",),
+        convention="inf at 1",
+        domain=(Interval(1.0, 1e3),),
+    ),
+    Operation(
+        name="atanh",
+        summary="The inverse hyperbolic tangent.",
+        value=np.arctanh,
+        lanes=vector_function("atanh"),
+        partials=(lambda _z, x: 1.0 / ((1.0 - x) * (1.0 + x)),),
+        aliases=("arctanh",),
+        convention="inf at -1 and 1",
+        domain=(Interval(-0.999999, 0.999999),),
+    ),
+    Operation(
+        name="deg2rad",
+        cost=1,
+        summary="Degrees as radians.",
+        value=np.deg2rad,
+        lanes=lambda x: x * _RADIANS_PER_DEGREE,
+        partials=(_RADIANS_PER_DEGREE,),
+        aliases=("radians",),
+        domain=(Interval(-720.0, 720.0),),
+    ),
+    Operation(
+        name="rad2deg",
+        cost=1,
+        summary="Radians as degrees.",
+        value=np.rad2deg,
+        lanes=lambda x: x * _DEGREES_PER_RADIAN,
+        partials=(_DEGREES_PER_RADIAN,),
+        aliases=("degrees",),
+        domain=(REALS,),
     ),
     Operation(
         name="hypot",

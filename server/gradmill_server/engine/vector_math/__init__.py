@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gradmill_server.engine.vector_math import (
+    activations,
     error_functions,
     exponentials,
     hyperbolic,
+    inverse_hyperbolic,
     inverse_trigonometric,
     logarithms,
     powers,
@@ -19,10 +21,12 @@ from gradmill_server.engine.vector_math.definition import VectorFunction
 from gradmill_server.engine.vector_math.pairs import PAIRS
 
 _FAMILIES = (
+    activations,
     exponentials,
     logarithms,
     powers,
     hyperbolic,
+    inverse_hyperbolic,
     trigonometric,
     inverse_trigonometric,
     error_functions,

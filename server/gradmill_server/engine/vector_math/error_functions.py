@@ -40,7 +40,7 @@ _TAIL_SCALE: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Tail:
+class Tail:
     """A function of a >= 0 that falls like 1/a, by its product with a + c.
 
     Attributes:
@@ -61,7 +61,7 @@ class _Tail:
     steepness: tuple[float, float]
 
 
-_ERFC_TAIL: Final = _Tail(
+_ERFC_TAIL: Final = Tail(
     center=4.375,
     near=(
         1.2023177797941549,
@@ -106,7 +106,7 @@ _ERFC_TAIL: Final = _Tail(
 )
 """erfcx(a): degree 18, relative error below 2^-57; far out degree 13, below 2^-56."""
 
-_NORMAL_TAIL: Final = _Tail(
+NORMAL_TAIL: Final = Tail(
     center=5.25,
     near=(
         1.045797872805977,
@@ -228,8 +228,10 @@ def _evaluate(variable: Lanes, coefficients: Sequence[float]) -> DoubleDouble:
     return DoubleDouble(value, variable.times_plus(slope, constant - value))
 
 
-def _times_tail(parts: Gaussian, reciprocal: _Reciprocal, polynomial: DoubleDouble, tail: _Tail) -> Lanes:
-    """Return the product of polynomial, reciprocal and Gaussian, the latter's power of two left out.
+def _times_tail(
+    parts: Gaussian, reciprocal: _Reciprocal, polynomial: DoubleDouble, tail: Tail, factor: Lanes | None = None
+) -> Lanes:
+    """Return the product of polynomial, reciprocal, Gaussian and factor, the Gaussian's power of two left out.
 
     What the rounding of r costs the tail function goes in to first order. The Gaussian is multiplied by r first, while
     the polynomial is still on its way.
@@ -237,25 +239,29 @@ def _times_tail(parts: Gaussian, reciprocal: _Reciprocal, polynomial: DoubleDoub
     lost = reciprocal.too_small * horner(reciprocal.value, tail.steepness)
     high, rounding = two_product(parts.high, reciprocal.value)
     low = parts.high.times_plus(lost, parts.low).times_plus(reciprocal.value, rounding)
-    return high.times_plus(polynomial.high, high.times_plus(polynomial.low, low * polynomial.high))
+    rest = high.times_plus(polynomial.low, low * polynomial.high)
+    if factor is None:
+        return high.times_plus(polynomial.high, rest)
+    leading, lost = two_product(high, polynomial.high)
+    return leading.times_plus(factor, (lost + rest) * factor)
 
 
-def _tail_times_gaussian(parts: Gaussian, tail: _Tail) -> Lanes:
-    """Return the tail function of |x| times the Gaussian."""
+def tail_times_gaussian(parts: Gaussian, tail: Tail, factor: Lanes | None = None) -> Lanes:
+    """Return the tail function of |x| times the Gaussian, and times a factor below 2^60 if there is one."""
     magnitude = parts.magnitude
     reciprocal = _reciprocal_of_sum(magnitude, tail.center)
     near = _evaluate(reciprocal.value.times_plus(-_TAIL_SCALE, 1.0), tail.near)
-    usual = parts.scaled_normal(_times_tail(parts, reciprocal, near, tail))
+    usual = parts.scaled_normal(_times_tail(parts, reciprocal, near, tail, factor))
 
     def far_out() -> Lanes:
         far = _evaluate(reciprocal.value.times_plus(-_TAIL_SCALE, tail.far_shift), tail.far)
-        return parts.scaled_far_out(_times_tail(parts, reciprocal, far, tail))
+        return parts.scaled_far_out(_times_tail(parts, reciprocal, far, tail, factor))
 
     return rare(~magnitude.less(tail.far_from), usual, far_out)
 
 
 def _erfc_of(x: Lanes, parts: Gaussian) -> Lanes:
-    upper = _tail_times_gaussian(parts, _ERFC_TAIL)
+    upper = tail_times_gaussian(parts, _ERFC_TAIL)
     return choose(x.less(0.0), 2.0 - upper, upper)
 
 
@@ -277,7 +283,7 @@ def _erfc_and_exp_minus_square(x: Lanes) -> tuple[Lanes, Lanes]:
 
 
 def _normal_cdf_of(x: Lanes, parts: Gaussian) -> Lanes:
-    lower = _tail_times_gaussian(parts, _NORMAL_TAIL)
+    lower = tail_times_gaussian(parts, NORMAL_TAIL)
     return choose(x.greater(0.0), 1.0 - lower, lower)
 
 

@@ -10,10 +10,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gradmill_server.engine.lanes import Bits, Lanes, Mask, choose, rare
+from gradmill_server.engine.lanes import Bits, Lanes, Mask, choose, constant, rare
 from gradmill_server.engine.vector_math.definition import VectorFunction
-from gradmill_server.engine.vector_math.double_double import DoubleDouble, fast_two_sum
-from gradmill_server.engine.vector_math.exponents import nearest_whole, power_of_two, scale, scale_normal
+from gradmill_server.engine.vector_math.double_double import DoubleDouble, fast_two_sum, two_product
+from gradmill_server.engine.vector_math.exponents import (
+    nearest_whole,
+    power_of_two,
+    scale,
+    scale_normal,
+    whole_as_integer,
+)
 from gradmill_server.engine.vector_math.polynomials import horner
 
 INFINITY = float("inf")
@@ -28,6 +34,13 @@ _LOG2_E = 1.4426950408889634
 _LN2_HEAD = 0.6931471805598903
 """ln 2 cut after 42 bits: its product with any whole number of 11 bits is exact."""
 _LN2_TAIL = 5.497923018708371e-14
+
+_LN2 = 0.6931471805599453
+_LN2_REST = 2.3190468138462996e-17
+"""ln 2 as the sum of two float64."""
+
+_USUAL_DOUBLINGS, _OVERFLOW, _FAR_DOWN = 1020.0, 1024.0, 1080.0
+"""Up to the first 2**x and its halves are normal; from the second on it is infinite; below minus the third it is 0."""
 
 # Interpolation at Chebyshev nodes in t = r*r for |r| <= 0.3467, a little over ln(2)/2.
 _EVEN = (
@@ -166,6 +179,26 @@ def _exp(x: Lanes) -> Lanes:
     return exp_of_sum(x)
 
 
+def _exp2(x: Lanes) -> Lanes:
+    """Write 2**x, the fraction of x being multiplied by ln(2) in double-double: exact at whole numbers.
+
+    Within 0.8 ulp. Source: Cody and Waite 1980, Tang 1989 (see the module).
+    """
+    whole = x.rint()
+    fraction = x - whole
+    head, tail = two_product(fraction, constant(x.emitter, _LN2))
+    reduced = reduce(head, fraction.times_plus(_LN2_REST, tail))
+    usual = scale_normal(reduced.exponential(), whole_as_integer(whole + reduced.exponent))
+
+    def at_the_ends() -> Lanes:
+        graded = scale(reduced.exponential(), whole + reduced.exponent)
+        return choose(
+            x.greater_equal(_OVERFLOW), INFINITY, choose(x.less(-_FAR_DOWN), 0.0, choose(x.is_nan(), x, graded))
+        )
+
+    return rare(unusual(x, _USUAL_DOUBLINGS), usual, at_the_ends)
+
+
 def _expm1(x: Lanes) -> Lanes:
     """Write exp(x) - 1 as (2**n - 1) + 2**n * (r + r**2/2 + ...), in whose three leading terms no digit is lost.
 
@@ -192,14 +225,20 @@ def _expm1(x: Lanes) -> Lanes:
     return rare(unusual(x), usual, at_the_ends).with_sign_of(x)
 
 
-def _sigmoid_of(x: Lanes, small: Lanes) -> Lanes:
+def quotient_of_sigmoid(x: Lanes, small: Lanes) -> DoubleDouble:
+    """Return the logistic function of x as a quotient and its correction, given exp(-|x|)."""
     numerator = choose(x.greater_equal(0.0), 1.0, small)
     divisor = small + 1.0
     divisor_lost = small - (divisor - 1.0)
     reciprocal = 1.0 / divisor
     quotient = numerator * reciprocal
     remainder = (-quotient).times_plus(divisor, numerator) - quotient * divisor_lost
-    return remainder.times_plus(reciprocal, quotient)
+    return DoubleDouble(quotient, remainder * reciprocal)
+
+
+def _sigmoid_of(x: Lanes, small: Lanes) -> Lanes:
+    quotient, correction = quotient_of_sigmoid(x, small)
+    return quotient + correction
 
 
 def _sigmoid(x: Lanes) -> Lanes:
@@ -246,9 +285,10 @@ def _softplus_and_sigmoid(x: Lanes) -> tuple[Lanes, Lanes]:
 
 FUNCTIONS: tuple[VectorFunction, ...] = (
     VectorFunction("exp", 1, _exp, bound=0.8),
+    VectorFunction("exp2", 1, _exp2, bound=0.8),
     VectorFunction("expm1", 1, _expm1, bound=1.0),
     VectorFunction("sigmoid", 1, _sigmoid, bound=1.5),
     VectorFunction("softplus", 1, _softplus, bound=1.5),
     VectorFunction("softplus_and_sigmoid", 1, _softplus_and_sigmoid, bound=1.5, results=2),
 )
-"""exp, expm1, sigmoid, softplus, and the last two at once."""
+"""exp, exp2, expm1, sigmoid, softplus, and the last two at once."""

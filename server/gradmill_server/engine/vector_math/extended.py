@@ -122,8 +122,15 @@ def split_any(x: Lanes) -> Split:
 
 def extended_logarithm(x: Split) -> DoubleDouble:
     """Return the natural logarithm; it errs by less than 2^-70 of itself."""
-    whole = fast_two_sum(1.0, x.fraction)
-    excess = x.fraction - 1.0
+    of_fraction = extended_logarithm_of_fraction(x.fraction)
+    high, low = sum_of((x.exponent * LN2_HIGH, x.exponent * LN2_LOW), of_fraction)
+    return fast_two_sum(high, low)
+
+
+def extended_logarithm_of_fraction(fraction: Lanes) -> DoubleDouble:
+    """Return the natural logarithm of a number in [√½, √2), not normalised; it errs by less than 2^-70 of itself."""
+    whole = fast_two_sum(1.0, fraction)
+    excess = fraction - 1.0
     reciprocal = 1.0 / whole.high
     ratio = excess * reciprocal
     remainder = (-ratio).times_plus(whole.high, excess) - ratio * whole.low
@@ -132,10 +139,7 @@ def extended_logarithm(x: Split) -> DoubleDouble:
     tail = z.high.times_plus(horner(z.high, _ARTANH_TAIL), _TWO_FIFTHS[1])
     fifths = fast_two_sum(_TWO_FIFTHS[0], tail)
     series = product(z, sum_of(_TWO_THIRDS, product(z, fifths)))
-    doubled = (s.high + s.high, s.low + s.low)
-    of_fraction = sum_of(doubled, product(s, series))
-    high, low = sum_of((x.exponent * LN2_HIGH, x.exponent * LN2_LOW), of_fraction)
-    return fast_two_sum(high, low)
+    return sum_of((s.high + s.high, s.low + s.low), product(s, series))
 
 
 def _reduced_exponential(x: DoubleDouble) -> tuple[Lanes, Whole]:
