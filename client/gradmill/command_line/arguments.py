@@ -7,6 +7,7 @@ import argparse
 from gradmill.command_line.evaluate import evaluate
 from gradmill.command_line.explain import explain
 from gradmill.command_line.functions import list_functions
+from gradmill.command_line.wanted import CHOICES
 from gradmill.version import __version__
 
 _EPILOG = """\
@@ -24,10 +25,13 @@ examples:
   gradmill eval '3*(x1**2 + x2*x3)' --at x1=2 --at x2=3 --at x3=4
   gradmill eval 'd = x - y; return d, d**2' --at x=1 --at y=3 --json
   gradmill eval 'x*exp(y)' --points points.csv --output-file gradients.csv
+  gradmill eval 'x**2*y' --at x=2 --at y=3 --want gradient,hessian
+  gradmill eval 'x**2*y' --at x=2 --at y=3 --want jvp --direction x=1 --direction y=-1
   gradmill eval --at x=3 -- '-x**2'        a formula that begins with a minus sign
 
 A CSV file of points has the inputs' names as its first line. What comes out has a column for each output and a column
-d/dNAME for each input (d(OUTPUT)/d(NAME) with several outputs); every number reads back to the same 64 bits.
+d/dNAME for each input (d(OUTPUT)/d(NAME) with several outputs), d2/d(NAME)d(NAME) for second derivatives; every number
+reads back to the same 64 bits.
 
 With --json one object is printed. Numbers that are not finite are the strings "NaN", "Infinity" and "-Infinity".
 
@@ -57,15 +61,27 @@ def parser() -> argparse.ArgumentParser:
 def _add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "eval",
-        help="value and gradient at one point or at many",
-        description="Evaluate a formula and its gradient at one point (--at) or at many (--points).",
+        help="value and derivatives at one point or at many",
+        description="Evaluate a formula and derivatives of it at one point (--at) or at many (--points).",
         epilog=_EVAL_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_formula_and_point(command)
     command.add_argument("--points", metavar="FILE.csv", help="points, one a line; - reads standard input")
     command.add_argument("--ignore-extra", action="store_true", help="skip columns of the file that are no inputs")
-    command.add_argument("--value-only", action="store_true", help="leave the gradient out")
+    command.add_argument(
+        "--want",
+        metavar="KIND,...",
+        help=f"derivatives to show beside the value: {', '.join(CHOICES)} (default: gradient)",
+    )
+    command.add_argument(
+        "--direction",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="for jvp and hvp: how far an input moves, 0 when left out; once for each input",
+    )
+    command.add_argument("--value-only", action="store_true", help="show no derivative")
     command.add_argument("--output-file", metavar="FILE", help="write there instead of to standard output")
     _add_common(command)
     command.set_defaults(run=evaluate)

@@ -23,8 +23,8 @@ def open_client(options: argparse.Namespace) -> Client:
     return local() if options.server is None else connect(options.server)
 
 
-def point_from(assignments: Sequence[str]) -> dict[str, float]:
-    """Return the point given as ``NAME=VALUE`` arguments.
+def point_from(assignments: Sequence[str], option: str = "--at") -> dict[str, float]:
+    """Return the point, or the direction, given as ``NAME=VALUE`` arguments of an option.
 
     Raises:
         UsageError: one is no assignment of a number, or a name is given twice.
@@ -34,14 +34,14 @@ def point_from(assignments: Sequence[str]) -> dict[str, float]:
         name, sign, text = assignment.partition("=")
         name = name.strip()
         if not sign or not name:
-            message = f"--at {assignment}: write NAME=VALUE, such as --at x=2"
+            message = f"{option} {assignment}: write NAME=VALUE, such as {option} x=2"
             raise UsageError(message)
         if name in point:
-            message = f"--at {assignment}: {name} is given twice"
+            message = f"{option} {assignment}: {name} is given twice"
             raise UsageError(message)
         try:
             point[name] = float(text)
         except ValueError:
-            message = f"--at {assignment}: {text!r} is not a number"
+            message = f"{option} {assignment}: {text!r} is not a number"
             raise UsageError(message) from None
     return point

@@ -1,4 +1,4 @@
-"""``gradmill eval``: value and gradient of a formula at one point or at many."""
+"""``gradmill eval``: value and derivatives of a formula at one point or at many."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from gradmill.client import Client
 from gradmill.command_line import json_output
 from gradmill.command_line.clients import open_client, point_from
-from gradmill.command_line.evaluate_file import by_output, call, evaluate_file, warn_of_non_finite
+from gradmill.command_line.evaluate_file import evaluate_file, warn_of_non_finite
 from gradmill.command_line.files import reading, writing
 from gradmill.command_line.problems import UsageError
 from gradmill.command_line.tables import PointsFile
+from gradmill.command_line.wanted import by_output, derivatives, evaluate_wanted, lines, wanted_kinds
 from gradmill.descriptions import FunctionInfo
 from gradmill.errors import invalid_points
-from gradmill.formatting import format_tuple, format_value
+from gradmill.formatting import format_value
 from gradmill.results import Result
 
 
@@ -24,6 +25,7 @@ def evaluate(options: argparse.Namespace) -> int:
         message = "give --at or --points, not both"
         raise UsageError(message)
     point = point_from(options.at)
+    wanted_kinds(options)  # a mistake is found before anything is opened
     with open_client(options) as client:
         function = client.register(options.formula, timeout=options.timeout)
         _require_scalar_inputs(function)
@@ -44,8 +46,8 @@ def _evaluate_points(client: Client, function: FunctionInfo, options: argparse.N
 def _evaluate_point(
     client: Client, function: FunctionInfo, options: argparse.Namespace, point: Mapping[str, float]
 ) -> None:
-    result = call(client, options, point)
-    text = _json_text(function, point, result) if options.json else _plain_text(function, result)
+    result = evaluate_wanted(client, function, options, point)
+    text = _json_text(function, point, result, options) if options.json else _plain_text(function, result, options)
     with writing(options.output_file) as stream:
         stream.write(text)
     warn_of_non_finite(result.point_flags)
@@ -58,26 +60,25 @@ def _require_scalar_inputs(function: FunctionInfo) -> None:
             raise invalid_points(message, name=entry.name)
 
 
-def _json_text(function: FunctionInfo, point: Mapping[str, float], result: Result) -> str:
-    gradients = by_output(function, result.gradient)
+def _json_text(function: FunctionInfo, point: Mapping[str, float], result: Result, options: argparse.Namespace) -> str:
     outputs = {name: {"value": value} for name, value in by_output(function, result.values).items()}
-    if result.gradient is not None:
-        for name, entry in outputs.items():
-            entry["gradient"] = gradients[name]
+    for name, found in derivatives(result, wanted_kinds(options), function).items():
+        outputs[name] |= found
     inputs = {name: point[name] for name in function.input_names}
     head = {"digest": function.digest.hex(), "stable_forms": list(result.stable_forms)}
     return json_output.to_text({**head, "inputs": inputs, "outputs": outputs})
 
 
-def _plain_text(function: FunctionInfo, result: Result) -> str:
+def _plain_text(function: FunctionInfo, result: Result, options: argparse.Namespace) -> str:
     values = by_output(function, result.values)
-    gradients = by_output(function, result.gradient)
-    width = max(len("gradient"), *map(len, values))
+    kinds = wanted_kinds(options)
+    found = derivatives(result, kinds, function)
+    width = max(len("gradient"), *map(len, values), *(len(kind.name) for kind in kinds))
     blocks = []
     for name, value in values.items():
-        block = f"{name:{width}}  {format_value(value)}\n"
-        if result.gradient is not None:
-            by = ", ".join(function.input_names)
-            block += f"{'gradient':{width}}  {format_tuple(list(gradients[name].values()))}  by ({by})\n"
-        blocks.append(block)
+        rows = [(name, format_value(value))]
+        for kind in kinds:
+            shown = lines(kind, found[name][kind.name], function.input_names)
+            rows += zip([kind.name, *[""] * (len(shown) - 1)], shown, strict=True)
+        blocks.append("".join(f"{label:{width}}  {text}\n" for label, text in rows))
     return "\n".join(blocks)

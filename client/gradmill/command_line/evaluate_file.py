@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
 import numpy as np
@@ -13,7 +13,9 @@ import numpy.typing as npt
 from gradmill.client import Client
 from gradmill.command_line import json_output
 from gradmill.command_line.tables import PointsFile, write_rows
+from gradmill.command_line.wanted import by_output, columns, derivatives, elements, evaluate_wanted, named, wanted_kinds
 from gradmill.descriptions import FunctionInfo
+from gradmill.kinds import Kind
 from gradmill.progress import Bar
 from gradmill.results import Result
 from gradmill.wire import FloatArray
@@ -36,13 +38,14 @@ def evaluate_file(
     client: Client, function: FunctionInfo, options: argparse.Namespace, table: PointsFile, stream: TextIO
 ) -> None:
     """Evaluate a formula at every row of a table and write the results to a stream."""
-    rows: Rows = JsonRows(stream, function) if options.json else CsvRows(stream, function)
+    form = JsonRows if options.json else CsvRows
+    rows: Rows = form(stream, function, wanted_kinds(options))
     bar = Bar(_BAR_DELAY_SECONDS) if sys.stderr.isatty() else None
     flags: list[npt.NDArray[np.uint8]] = []
     done = 0
     try:
         for block in table.blocks(function.input_names, _ROWS_PER_BLOCK, ignore_extra=options.ignore_extra):
-            result = call(client, options, block)
+            result = evaluate_wanted(client, function, options, block)
             rows.add(result)
             flags.append(result.point_flags)
             done += len(block)
@@ -55,60 +58,46 @@ def evaluate_file(
     warn_of_non_finite(np.concatenate(flags))
 
 
-def call(client: Client, options: argparse.Namespace, points: Mapping[str, float] | FloatArray) -> Result:
-    """Return the result that the command line asks for."""
-    method: Callable[..., Result] = client.value if options.value_only else client.gradient
-    return method(options.formula, points, timeout=options.timeout, progress=False)
-
-
-def by_output(function: FunctionInfo, results: Any) -> dict[str, Any]:  # noqa: ANN401 - as Result documents
-    """Return values or gradients as a mapping from output name, whether there is one output or several."""
-    if len(function.outputs) > 1:
-        return dict(results or {})
-    return {entry.name: results for entry in function.outputs}
-
-
 class CsvRows:
-    """A CSV file: a column for each output, each followed by a column for each derivative of it."""
+    """A CSV file: a column for each output, each followed by a column for each derivative of it.
 
-    def __init__(self, stream: TextIO, function: FunctionInfo) -> None:
-        """Write nothing yet: the first results tell whether there are gradients."""
+    An array has a column for each element, with its place in square brackets.
+    """
+
+    def __init__(self, stream: TextIO, function: FunctionInfo, kinds: Sequence[Kind]) -> None:
+        """Write nothing yet."""
         self._stream = stream
         self._function = function
+        self._kinds = kinds
         self._has_header = False
 
     def add(self, result: Result) -> None:
         """Write the results of the next rows."""
-        values = by_output(self._function, result.values)
-        gradients = by_output(self._function, result.gradient)
-        columns: dict[str, FloatArray] = {}
-        for name, value in values.items():
-            columns[name] = value
-            if result.gradient is not None:
-                columns.update(self._derivatives(name, gradients[name]))
+        found = derivatives(result, self._kinds, self._function)
+        table: dict[str, FloatArray] = {}
+        for entry in self._function.outputs:
+            table.update(elements(entry.name, by_output(self._function, result.values)[entry.name]))
+            # The only output goes without saying, unless its elements have to be told apart.
+            name = entry.name if len(self._function.outputs) > 1 or entry.shape else ""
+            for kind in self._kinds:
+                table.update(columns(kind, found[entry.name][kind.name], name, self._function.input_names))
         if not self._has_header:
-            self._stream.write(",".join(columns) + "\n")
+            self._stream.write(",".join(table) + "\n")
             self._has_header = True
-        write_rows(self._stream, list(columns.values()))
+        write_rows(self._stream, list(table.values()))
 
     def finish(self) -> None:
         """Write nothing: every row is complete."""
-
-    def _derivatives(self, output: str, gradient: FloatArray) -> dict[str, FloatArray]:
-        several = len(self._function.outputs) > 1
-        return {
-            f"d({output})/d({name})" if several else f"d/d{name}": gradient[:, position]
-            for position, name in enumerate(self._function.input_names)
-        }
 
 
 class JsonRows:
     """One JSON object with an array for each output and each derivative; kept in memory until it is complete."""
 
-    def __init__(self, stream: TextIO, function: FunctionInfo) -> None:
+    def __init__(self, stream: TextIO, function: FunctionInfo, kinds: Sequence[Kind]) -> None:
         """Start with no rows."""
         self._stream = stream
         self._function = function
+        self._kinds = kinds
         self._results: list[Result] = []
 
     def add(self, result: Result) -> None:
@@ -117,15 +106,14 @@ class JsonRows:
 
     def finish(self) -> None:
         """Write the object."""
+        parts = [derivatives(result, self._kinds, self._function) for result in self._results]
         outputs: dict[str, dict[str, Any]] = {}
         for entry in self._function.outputs:
             values = [by_output(self._function, result.values)[entry.name] for result in self._results]
             outputs[entry.name] = {"value": np.concatenate(values)}
-            if self._results[0].gradient is not None:
-                parts = [by_output(self._function, result.gradient)[entry.name] for result in self._results]
-                gradient = np.concatenate(parts)
-                names = enumerate(self._function.input_names)
-                outputs[entry.name]["gradient"] = {name: gradient[:, position] for position, name in names}
+            for kind in self._kinds:
+                whole = np.concatenate([part[entry.name][kind.name] for part in parts])
+                outputs[entry.name][kind.name] = named(kind, whole, self._function.input_names)
         flags = np.concatenate([result.point_flags for result in self._results])
         document = {"digest": self._function.digest.hex(), "outputs": outputs, "point_flags": flags}
         self._stream.write(json_output.to_text(document))
