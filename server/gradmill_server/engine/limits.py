@@ -18,7 +18,7 @@ class Limits:
         maximum_rank: dimensions of a shape.
         maximum_name_characters: characters of a name.
         maximum_formula_characters: characters of a formula.
-        maximum_formula_depth: nesting of parentheses in a formula.
+        maximum_formula_depth: nesting of parentheses and brackets in a formula.
         maximum_program_nodes: values of a function together with the derivatives wanted of it.
         maximum_points: points of one call.
         maximum_directions: cotangents, tangents or vectors of one wish.

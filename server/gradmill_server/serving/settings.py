@@ -169,7 +169,7 @@ _LIMIT_SUMMARIES: Mapping[str, tuple[str, str]] = {
     "maximum_rank": ("dimensions", "rank of a shape"),
     "maximum_name_characters": ("characters", "length of a name"),
     "maximum_formula_characters": ("characters", "length of a formula"),
-    "maximum_formula_depth": ("levels", "nesting of parentheses in a formula"),
+    "maximum_formula_depth": ("levels", "nesting of parentheses and brackets in a formula"),
     "maximum_program_nodes": ("nodes", "size of a function with the derivatives wanted of it"),
     "maximum_points": ("points", "points of one call"),
     "maximum_directions": ("directions", "cotangents, tangents or vectors of one wish"),

@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from gradmill_server.engine import ops
+from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.canonical import canonicalize, digest
+from gradmill_server.engine.checkpoints import never
 from gradmill_server.engine.errors import InvalidFormula
 from gradmill_server.engine.formula import parse_formula
 from gradmill_server.engine.ir import Graph, Input
 from gradmill_server.engine.limits import Limits
+from gradmill_server.engine.passes.expand import expand
 
 LIMITS = Limits()
 
@@ -41,6 +44,14 @@ def evaluate(graph: Graph, point: Mapping[str, npt.ArrayLike]) -> dict[str, npt.
                 result = operation.value(*(values[argument] for argument in node.arguments))
                 values.append(np.asarray(result, dtype=np.float64))
     return {output.name: values[output.node] for output in graph.outputs}
+
+
+def compute(graph: Graph, point: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the outputs of a graph of arrays at one point, as the NumPy backend computes them."""
+    expanded = expand(canonicalize(graph))
+    inputs = [np.asarray(point[entry.name], dtype=np.float64)[np.newaxis] for entry in expanded.inputs]
+    values = NumpyExecutable(expanded).run(inputs, 1, never)
+    return {output.name: value[0] for output, value in zip(expanded.outputs, values, strict=True)}
 
 
 def refusal(text: str, inputs: Sequence[Input] | None = None) -> InvalidFormula:

@@ -22,6 +22,7 @@ def exceeded(text: str, limits: Limits, inputs: list[Input] | None = None) -> Li
 CASES = [
     ("maximum_formula_characters", 5, "x + y", "x +  y", "FORMULA_TOO_LONG", 6, 1, 6),
     ("maximum_formula_depth", 2, "((x)) + (y)", "x\n+ ((y\n + (x)))", "FORMULA_TOO_DEEP", 3, 3, 4),
+    ("maximum_formula_depth", 2, "max([x])", "max([(x)])", "FORMULA_TOO_DEEP", 3, 1, 6),
     ("maximum_name_characters", 3, "abc + x", "x + abcd", "NAME_TOO_LONG", 4, 1, 5),
     ("maximum_name_characters", 3, "abc = x", "abcd = x", "NAME_TOO_LONG", 4, 1, 1),
     ("maximum_inputs", 2, "x + y + x", "x + y + z", "TOO_MANY_INPUTS", 3, 1, 9),

@@ -17,10 +17,13 @@ from tests.engine.formula.reading import LIMITS
         ("(x\n+ y)\nz", "(x + y)\nz"),
         ("(x\r\n+ y)\r\nz", "(x  + y)\r\nz"),
         ("f(x, # first)\r  y)", "f(x,            y)"),
+        ("[x,\n y][0]\nz", "[x,  y][0]\nz"),
+        ("x[ # first\r\n0]", "x[          0]"),
+        ("f('(#', \"[\", x)", "f('(#', \"[\", x)"),
         ("#", " "),
     ],
 )
 def test_blanks(text: str, flat: str) -> None:
-    """Comments, and line ends inside parentheses, become blanks; everything else stays at its offset."""
+    """Comments, and line ends inside parentheses and brackets, become blanks; everything else stays at its offset."""
     assert flatten(Source(text), LIMITS) == flat
     assert len(flat) == len(text)

@@ -146,7 +146,8 @@ def test_shape_mismatch_in_a_call() -> None:
         ("exp()", 1, "exp takes 1 argument, 0 given"),
         ("max(a, b, c)", 1, "max takes 2 arguments, 3 given; nest them: max(a, max(b, c))"),
         ("np.minimum(a, b, c, d)", 1, "nest them: np.minimum(a, np.minimum(b, c))"),
-        ("min(a)", 1, "min takes 2 arguments, 1 given"),
+        ("minimum(a)", 1, "minimum takes 2 arguments, 1 given"),
+        ("min()", 1, "min takes 2 arguments, 0 given"),
     ],
 )
 def test_wrong_number_of_arguments(text: str, column: int, message: str) -> None:

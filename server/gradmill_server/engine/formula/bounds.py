@@ -13,12 +13,13 @@ class Bound(Enum):
     """One limit: what it counts, the reason that refuses more, and the field of `Limits` that moves it."""
 
     CHARACTERS = ("number of characters", "FORMULA_TOO_LONG", "maximum_formula_characters")
-    DEPTH = ("nesting of parentheses", "FORMULA_TOO_DEEP", "maximum_formula_depth")
+    DEPTH = ("nesting of parentheses and brackets", "FORMULA_TOO_DEEP", "maximum_formula_depth")
     NAME = ("characters of a name", "NAME_TOO_LONG", "maximum_name_characters")
     INPUTS = ("number of inputs", "TOO_MANY_INPUTS", "maximum_inputs")
     OUTPUTS = ("number of outputs", "TOO_MANY_OUTPUTS", "maximum_outputs")
     VALUES = ("number of values", "GRAPH_TOO_LARGE", "maximum_nodes")
     CONSTANTS = ("number of constant elements", "CONSTANTS_TOO_LARGE", "maximum_constant_elements")
+    RANK = ("dimensions of one value", "RANK_TOO_LARGE", "maximum_rank")
     ELEMENTS = ("elements of one value", "SHAPE_TOO_LARGE", "maximum_elements_per_value")
 
     def __init__(self, what: str, reason: str, knob: str) -> None:

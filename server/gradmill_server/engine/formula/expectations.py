@@ -7,24 +7,22 @@ import unicodedata
 from collections.abc import Collection
 
 from gradmill_server.engine.errors import InvalidFormula
+from gradmill_server.engine.formula.layout import PARTNER, STRUCTURE
 from gradmill_server.engine.formula.source import Reason, Source, shown
 
-_NO_INDEXING = "indexing and array literals are not available yet"
 _ONE_LINE = "a line goes on only inside parentheses"
+_LOOPS = "a formula has no loops; graphs and traced Python have scan and map"
+_FUNCTIONS = "a formula defines no functions; traced Python does, and loops over them"
+_TEXTS = "a quoted text is nothing but the subscripts of einsum"
 _ASCII_NAMES = "names are ASCII letters, digits and underscores"
 
 _CHARACTER_ADVICE = {
-    "[": _NO_INDEXING,
-    "]": _NO_INDEXING,
-    "@": "matrix products are not available yet",
     "&": "write 'and'",
     "|": "write 'or'",
     "~": "write 'not'",
     "!": "write 'not', or '!=' for 'not equal'",
     "\\": _ONE_LINE,
-    ".": "only the prefixes np., numpy. and math. may stand before a dot",
-    "'": "a formula holds no texts",
-    '"': "a formula holds no texts",
+    ".": "only prefixes such as np. and np.linalg. may stand before a dot, and only .T after a value; write sum(x)",
     "−": "write '-'",  # noqa: RUF001 - the minus sign that word processors make
     "–": "write '-'",  # noqa: RUF001 - the dash that word processors make
     "×": "write '*'",  # noqa: RUF001 - the multiplication sign
@@ -46,10 +44,10 @@ _WORD_ADVICE = {
     "if": "write where(condition, a, b)",
     "else": "write where(condition, a, b)",
     "is": "write '=='",
-    "lambda": "a formula defines no functions",
-    "def": "a formula defines no functions",
-    "for": "a formula has no loops",
-    "while": "a formula has no loops",
+    "lambda": _FUNCTIONS,
+    "def": _FUNCTIONS,
+    "for": _LOOPS,
+    "while": _LOOPS,
 }
 """Words of Python where the grammar has none, with what to do about each."""
 
@@ -63,12 +61,11 @@ def unreadable_character(source: Source, position: int) -> InvalidFormula:
     """Return the refusal of a character that begins no token."""
     character = source.text[position]
     advice = _CHARACTER_ADVICE.get(character)
-    reason = Reason.UNSUPPORTED if advice == _NO_INDEXING or character == "@" else Reason.SYNTAX
     if advice is None and (character.isalpha() or character.isdigit()):
         advice = _ASCII_NAMES
     name = "" if character.isascii() and character.isprintable() else f" {_described(character)}"
     suffix = f": {advice}" if advice else ""
-    return source.mistake(position, reason, f"unexpected character '{shown(character)}'{name}{suffix}")
+    return source.mistake(position, Reason.SYNTAX, f"unexpected character '{shown(character)}'{name}{suffix}")
 
 
 def _described(character: str) -> str:
@@ -89,6 +86,8 @@ def misplaced_token(source: Source, flat: str, position: int, found: str, expect
     before, found = _latest_token(flat, position), found[:_WINDOW]
     operand_expected = "NUMBER" in expected
     wanted = "a number, a name or '('" if operand_expected else _after_operand(flat, position)
+    if operand_expected and _opens_index(flat, position):
+        wanted = "an index"
     where = f"after '{before}'" if before else "at the start of a statement"
     met = f", found '{found}'" if found and not operand_expected else ""
     advice = _operand_advice(flat, position) if operand_expected else _operator_advice(flat, position, found)
@@ -99,12 +98,14 @@ def misplaced_token(source: Source, flat: str, position: int, found: str, expect
 
 def _operand_advice(flat: str, position: int) -> str:
     rest = flat[position:].lstrip(" \t")
+    if rest.startswith(("'", '"')):
+        return f"; {_TEXTS}"
     return f"; {_ONE_LINE}" if rest.startswith(("\r", "\n")) and rest.strip() else ""
 
 
 def _operator_advice(flat: str, position: int, found: str) -> str:
     if found == "=" and _innermost_open(flat, position) is not None:
-        return "; arguments are given by position"
+        return "; '=' gives an argument its name, as in sum(x, axis=0); to compare, write '=='"
     if found == "=":
         return "; '=' names an intermediate, as in 'name = expression'; to compare, write '=='"
     if _MULTIPLIED.match(found) and found not in _WORDS:
@@ -116,19 +117,32 @@ def _after_operand(flat: str, position: int) -> str:
     opened = _innermost_open(flat, position)
     if opened is None:
         return "an operator or the end of the statement"
+    if flat[opened] == "[":
+        return "an operator, ',' or ']'"
     before = _latest_token(flat, opened)
     called = before[-1:].isidentifier() or before[-1:].isdigit()
     return "an operator, ',' or ')'" if called and before not in _WORDS else "an operator or ')'"
 
 
+def _opens_index(flat: str, position: int) -> bool:
+    """Whether the token before a position is a bracket behind an operand."""
+    before = flat[:position].rstrip(" \t")
+    if not before.endswith("["):
+        return False
+    operand = _latest_token(flat, len(before) - 1)
+    return operand not in _WORDS and (operand[-1:].isalnum() or operand[-1:] in {"_", ")", "]"})
+
+
 def _innermost_open(flat: str, position: int) -> int | None:
-    """Return the offset of the innermost parenthesis that is open at a position."""
-    depth = 0
-    for match in reversed(list(re.finditer(r"[()]", flat[:position]))):
-        depth += 1 if match.group() == "(" else -1
-        if depth > 0:
-            return match.start()
-    return None
+    """Return the offset of the innermost parenthesis or bracket that is open at a position."""
+    opened: list[int] = []
+    for match in STRUCTURE.finditer(flat, 0, position):
+        character = match.group()
+        if character in {"(", "["}:
+            opened.append(match.start())
+        elif character in PARTNER and opened:
+            opened.pop()
+    return opened[-1] if opened else None
 
 
 def _latest_token(flat: str, position: int) -> str:

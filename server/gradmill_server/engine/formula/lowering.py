@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+import numpy as np
 from lark import Token
 
 from gradmill_server.engine import ops
-from gradmill_server.engine.errors import InvalidFormula, InvalidGraph
-from gradmill_server.engine.formula.bounds import Bound
-from gradmill_server.engine.formula.precedence import INFIX, Apply, Compare, Invoke, Negative, Step
-from gradmill_server.engine.formula.scope import CONSTANTS, Scope, bare
+from gradmill_server.engine.errors import InvalidFormula
+from gradmill_server.engine.formula.emission import Emitter, Site
+from gradmill_server.engine.formula.forms import reverse
+from gradmill_server.engine.formula.indexing import select
+from gradmill_server.engine.formula.precedence import (
+    INFIX,
+    Apply,
+    Compare,
+    Gather,
+    Invoke,
+    Negative,
+    Numbers,
+    Select,
+    Step,
+    Transpose,
+)
+from gradmill_server.engine.formula.scope import Scope
 from gradmill_server.engine.formula.source import Reason, Source
+from gradmill_server.engine.formula.static import number
 from gradmill_server.engine.formula.syntax import NUMBER, offset
-from gradmill_server.engine.ir import GraphBuilder, size
+from gradmill_server.engine.formula.words import CONSTANTS, bare
+from gradmill_server.engine.ir import GraphBuilder
 from gradmill_server.engine.limits import Limits
 
 _NESTED = frozenset({"minimum", "maximum", "fmin", "fmax", "hypot"})
 """Operations of two operands that people expect to take more."""
-
-_SHOWN_DIGITS = 30
 
 
 class Lowering:
@@ -36,11 +49,10 @@ class Lowering:
         """Start with the inputs that the scope has found."""
         self._source = source
         self._scope = scope
-        self._limits = limits
+        self._emitter = Emitter(source, scope.inputs.values(), limits)
         self._numbers: dict[str, int] = {}
         self._stack: list[int] = []
-        self._constants = 0
-        self.builder = GraphBuilder(scope.inputs.values())
+        self.builder: GraphBuilder = self._emitter.builder
         self.values: dict[str, int] = {name: index for index, name in enumerate(scope.inputs)}
 
     def run(self, steps: Iterable[Step]) -> int:
@@ -51,25 +63,40 @@ class Lowering:
                 or shapes that do not fit.
             LimitExceeded: when the graph, or a value of it, grows too large.
         """
-        stack = self._stack
         for step in steps:
-            if isinstance(step, Token):
-                stack.append(self._number(step, "") if step.type == NUMBER else self._value(step))
-            elif isinstance(step, Apply):
-                self._apply(step)
-            elif isinstance(step, Invoke):
-                self._invoke(step)
-            elif isinstance(step, Negative):
-                stack.append(self._number(step.literal, "-"))
-            else:
-                self._compare(step)
-        return stack.pop()
+            self._stack.append(self._result(step))
+        return self._stack.pop()
 
     def name(self, token: Token, index: int) -> None:
         """Give a value its name. An input keeps its own as its label."""
         self.values[token.value] = index
         if index >= len(self.builder.inputs):
             self.builder.label(index, token.value)
+
+    def _result(self, step: Step) -> int:
+        """Return the value that a step leaves, once it has taken its operands."""
+        if isinstance(step, Token):
+            return self._number(step, "") if step.type == NUMBER else self._value(step)
+        if isinstance(step, Apply):
+            return self._apply(step)
+        if isinstance(step, Invoke):
+            return self._invoke(step)
+        if isinstance(step, Negative):
+            return self._number(step.literal, "-")
+        if isinstance(step, Compare):
+            return self._compare(step)
+        return self._array(step)
+
+    def _array(self, step: Select | Transpose | Gather | Numbers) -> int:
+        if isinstance(step, Select):
+            return select(self._emitter, self._stack.pop(), step.selection)
+        if isinstance(step, Transpose):
+            return reverse(Site(self._emitter, ".T", offset(step.token)), self._stack.pop())
+        position = offset(step.bracket)
+        if isinstance(step, Gather):
+            return self._emitter.emit(position, "stack", self._take(step.elements), (("axis", 0),))
+        self._emitter.reserve(position, step.shape)
+        return self._emitter.constant(position, np.array(step.values).reshape(step.shape))
 
     def _value(self, token: Token) -> int:
         index = self.values.get(token.value)
@@ -78,43 +105,40 @@ class Lowering:
     def _number(self, token: Token, sign: str) -> int:
         text = sign + token.value
         index = self._numbers.get(text)
-        if index is not None:
-            return index
-        number = float(text)
-        if math.isinf(number):
-            message = f"the number {_abridged(token.value)} is beyond the largest float64, about 1.8e308; write inf"
-            raise self._source.mistake(offset(token), Reason.LITERAL, message)
-        return self._numbers.setdefault(text, self._constant(token, number))
-
-    def _constant(self, token: Token, number: float) -> int:
-        before = len(self.builder)
-        index = self.builder.constant(number)
-        self._constants += len(self.builder) - before
-        Bound.CONSTANTS.check(self._source, offset(token), self._constants, self._limits)
-        Bound.VALUES.check(self._source, offset(token), len(self.builder), self._limits)
+        if index is None:
+            value = number(self._source, token)
+            index = self._numbers[text] = self._constant(token, -value if sign else value)
         return index
 
-    def _apply(self, step: Apply) -> None:
+    def _constant(self, token: Token, value: float) -> int:
+        return self._emitter.constant(offset(token), value)
+
+    def _apply(self, step: Apply) -> int:
         arguments = self._take(step.operands)
         for operation in step.operations:
             arguments = [self._emit(operation, arguments, step.token)]
-        self._stack += arguments
+        return arguments[0]
 
-    def _invoke(self, step: Invoke) -> None:
+    def _invoke(self, step: Invoke) -> int:
+        operands = self._take(step.operands)
+        if step.binding is not None:
+            self._scope.check_array_function(step.function)
+            site = Site(self._emitter, step.function.value, offset(step.function), step.binding.positions)
+            return step.binding.signature.write(site, *step.binding.arguments(operands))
         operation = self._scope.function(step.function)
-        if not operation.accepts(step.operands):
+        if step.operands != operation.arity:
             raise self._wrong_count(step, operation)
-        self._stack.append(self._emit(operation.name, self._take(step.operands), step.function))
+        return self._emit(operation.name, operands, step.function)
 
-    def _wrong_count(self, step: Invoke, operation: ops.Row) -> InvalidFormula:
-        expected, name = operation.takes, step.function.value
-        message = f"{name} takes {expected} argument{'' if expected == '1' else 's'}, {step.operands} given"
-        if operation.name in _NESTED:
+    def _wrong_count(self, step: Invoke, operation: ops.Operation) -> InvalidFormula:
+        expected, name = operation.arity, step.function.value
+        message = f"{name} takes {expected} argument{'' if expected == 1 else 's'}, {step.operands} given"
+        if step.operands > expected and operation.name in _NESTED:
             message += f"; nest them: {name}(a, {name}(b, c))"
-        counts = {"expected": expected, "given": str(step.operands)}
+        counts = {"expected": str(expected), "given": str(step.operands)}
         return self._source.mistake(offset(step.function), Reason.ARITY, message, name=name, **counts)
 
-    def _compare(self, step: Compare) -> None:
+    def _compare(self, step: Compare) -> int:
         operands = self._take(len(step.signs) + 1)
         links = [
             self._emit(INFIX[sign.value].operations[0], pair, sign)
@@ -123,7 +147,7 @@ class Lowering:
         together = links[0]
         for sign, link in zip(step.signs[1:], links[1:], strict=True):
             together = self._emit("logical_and", (together, link), sign)
-        self._stack.append(together)
+        return together
 
     def _take(self, count: int) -> list[int]:
         first = len(self._stack) - count
@@ -132,16 +156,4 @@ class Lowering:
         return taken
 
     def _emit(self, operation: str, arguments: Sequence[int], token: Token) -> int:
-        try:
-            index = ops.emit(self.builder, operation, arguments)
-        except InvalidGraph as mismatch:
-            shapes = " and ".join(str(self.builder[argument].shape) for argument in arguments)
-            details = {"operation": operation, "shapes": shapes}
-            raise self._source.mistake(offset(token), Reason.SHAPE, mismatch.message, **details) from mismatch
-        Bound.ELEMENTS.check(self._source, offset(token), size(self.builder[index].shape), self._limits)
-        Bound.VALUES.check(self._source, offset(token), len(self.builder), self._limits)
-        return index
-
-
-def _abridged(literal: str) -> str:
-    return literal if len(literal) <= _SHOWN_DIGITS else f"{literal[:_SHOWN_DIGITS]}..."
+        return self._emitter.emit(offset(token), operation, arguments)

@@ -1,7 +1,8 @@
 """Which operator binds tighter: a table, and the one loop that reads it.
 
 An expression comes as a flat run, ``a + b * c``, and leaves in the order of evaluation, ``a b c * +``. Expressions
-within expressions wait on an explicit stack, so nesting costs memory and never the interpreter's stack.
+within expressions wait on an explicit stack, so nesting costs memory and never the interpreter's stack. Here calls find
+their signatures too, as what is written out is no operand, and arrays that hold nothing but numbers become one.
 """
 
 from __future__ import annotations
@@ -11,8 +12,22 @@ from typing import NamedTuple, TypeAlias
 
 from lark import Token
 
+from gradmill_server.engine.formula.calls import Binding, bind, operands
+from gradmill_server.engine.formula.functions import signature_of
+from gradmill_server.engine.formula.indexing import Selection, read_selection
 from gradmill_server.engine.formula.source import Reason, Source
-from gradmill_server.engine.formula.syntax import NOT, NUMBER, OPERATORS, Call, Expression, offset
+from gradmill_server.engine.formula.static import is_number, number
+from gradmill_server.engine.formula.syntax import (
+    NOT,
+    NUMBER,
+    OPERATORS,
+    TRANSPOSED,
+    Call,
+    Expression,
+    Literal,
+    Subscript,
+    offset,
+)
 
 
 class Operator(NamedTuple):
@@ -54,11 +69,14 @@ INFIX = {
     "/": Operator(PRODUCT, ("divide",)),
     "//": Operator(PRODUCT, ("divide", "floor")),
     "%": Operator(PRODUCT, ("mod",)),
+    "@": Operator(PRODUCT, ("matmul",)),
     "**": Operator(POWER, ("power",), right=True),
     "^": Operator(POWER, ("power",), right=True),
 }
 
 _BEFORE_NOT = ("and", "or", "not")
+_MOST_DIMENSIONS = 64
+"""NumPy's own limit."""
 
 
 class Negative(NamedTuple):
@@ -82,13 +100,41 @@ class Compare(NamedTuple):
 
 
 class Invoke(NamedTuple):
-    """Takes the latest ``operands`` values, and leaves the function's result."""
+    """Takes the latest ``operands`` values, and leaves the function's result. Functions of arrays have a binding."""
 
     function: Token
     operands: int
+    binding: Binding | None = None
 
 
-Step: TypeAlias = Token | Negative | Apply | Compare | Invoke
+class Select(NamedTuple):
+    """Takes the latest value, and leaves the part of it that an index names."""
+
+    selection: Selection
+
+
+class Transpose(NamedTuple):
+    """Takes the latest value, and leaves it with its axes in reverse."""
+
+    token: Token
+
+
+class Gather(NamedTuple):
+    """Takes the latest ``elements`` values, and leaves them as one array."""
+
+    bracket: Token
+    elements: int
+
+
+class Numbers(NamedTuple):
+    """An array of numbers: all of them, row-major."""
+
+    bracket: Token
+    shape: tuple[int, ...]
+    values: list[float]
+
+
+Step: TypeAlias = Token | Negative | Apply | Compare | Invoke | Select | Transpose | Gather | Numbers
 """One step of a machine with a stack; a token puts the value of a name or of a number on it."""
 
 
@@ -100,10 +146,11 @@ def postfix(source: Source, expression: Expression) -> list[Step]:
         expression: as `syntax.read` returns it.
 
     Raises:
-        InvalidFormula: when ``not`` stands to the right of an operator that binds tighter.
+        InvalidFormula: when ``not`` stands to the right of an operator that binds tighter, and when arguments or
+            indices are not what the function, or indexing, takes.
     """
     steps: list[Step] = []
-    waiting = [_Run(source, [expression])]
+    waiting = [_Run(source, [expression], 0)]
     while waiting:
         nested = waiting[-1].advance(steps)
         if nested is None:
@@ -122,13 +169,19 @@ class _Pending(NamedTuple):
 
 
 class _Run:
-    """A flat run on its way: an expression in parentheses, or a call's arguments, which no operator separates."""
+    """A flat run on its way: an expression in parentheses, or the arguments of a call or elements of an array.
 
-    __slots__ = ("_items", "_last", "_next", "_pending", "_source")
+    Arguments and elements are operands that no operator separates; ``last`` is the step that takes them all.
+    """
 
-    def __init__(self, source: Source, items: Sequence[Expression], last: Invoke | None = None) -> None:
+    __slots__ = ("_first", "_items", "_last", "_next", "_pending", "_source")
+
+    def __init__(
+        self, source: Source, items: Sequence[Expression], first: int, last: Invoke | Gather | None = None
+    ) -> None:
         self._source = source
         self._items = items
+        self._first = first
         self._next = 0
         self._pending: list[_Pending] = []
         self._last = last
@@ -138,24 +191,37 @@ class _Run:
         items = self._items
         for position in range(self._next, len(items)):
             item = items[position]
-            if not isinstance(item, Token):
+            if isinstance(item, Subscript):
+                steps.append(Select(read_selection(self._source, item)))
+            elif not isinstance(item, Token):
                 self._next = position + 1
-                return self._inside(item)
-            if item.type not in OPERATORS:
+                return self._inside(item, len(steps))
+            elif item.type == TRANSPOSED:
+                steps.append(Transpose(item))
+            elif item.type not in OPERATORS:
                 steps.append(item)
             elif position == 0 or _is_operator(items[position - 1]):
                 self._prefix(item, position)
             else:
                 self._infix(item, steps)
         self._settle(0, steps)
-        if self._last:
+        if isinstance(self._last, Gather):
+            _gather(self._source, self._last, self._first, steps)
+        elif self._last:
             steps.append(self._last)
         return None
 
-    def _inside(self, item: Call | list[Expression]) -> _Run:
-        if isinstance(item, Call):
-            return _Run(self._source, item.arguments, Invoke(item.function, len(item.arguments)))
-        return _Run(self._source, item)
+    def _inside(self, item: Call | Literal | list[Expression], first: int) -> _Run:
+        if isinstance(item, Literal):
+            return _Run(self._source, item.elements, first, Gather(item.bracket, len(item.elements)))
+        if not isinstance(item, Call):
+            return _Run(self._source, item, first)
+        signature = signature_of(item)
+        if signature is None:
+            arguments = operands(self._source, item)
+            return _Run(self._source, arguments, first, Invoke(item.function, len(arguments)))
+        binding = bind(self._source, item, signature)
+        return _Run(self._source, binding.operands, first, Invoke(item.function, len(binding.operands), binding))
 
     def _prefix(self, sign: Token, position: int) -> None:
         operator = PREFIX[sign.value]
@@ -195,3 +261,43 @@ class _Run:
 
 def _is_operator(item: Expression) -> bool:
     return isinstance(item, Token) and item.type in OPERATORS
+
+
+def _gather(source: Source, gather: Gather, first: int, steps: list[Step]) -> None:
+    """Add the step of an array whose elements' steps start at ``first``: one step for all, if all are numbers."""
+    few = len(steps) - first <= 2 * gather.elements  # a number takes a step, or two with a sign
+    array = _numbers(source, gather, steps[first:]) if few else None
+    if array is None:
+        steps.append(gather)
+    else:
+        steps[first:] = [array]
+
+
+def _numbers(source: Source, gather: Gather, steps: Sequence[Step]) -> Numbers | None:
+    """Return the array that its elements' steps make, if they are numbers, or arrays of them of one shape."""
+    rows: list[tuple[tuple[int, ...], list[float]]] = []
+    for step in steps:
+        if isinstance(step, Apply) and step.operations == ("negate",) and rows and not rows[-1][0]:
+            rows[-1] = ((), [-rows[-1][1][0]])
+            continue
+        row = _row(source, step)
+        if row is None or (rows and row[0] != rows[0][0]):
+            return None
+        rows.append(row)
+    shape, values = rows[0]
+    if len(shape) >= _MOST_DIMENSIONS:
+        return None
+    if len(rows) > 1:
+        values = [value for _, row in rows for value in row]
+    return Numbers(gather.bracket, (len(rows), *shape), values)
+
+
+def _row(source: Source, step: Step) -> tuple[tuple[int, ...], list[float]] | None:
+    """Return the shape and the numbers of a step that is one number, or an array of them."""
+    if isinstance(step, Numbers):
+        return step.shape, step.values
+    if isinstance(step, Negative):
+        return (), [-number(source, step.literal)]
+    if isinstance(step, Token) and is_number(step):
+        return (), [number(source, step)]
+    return None

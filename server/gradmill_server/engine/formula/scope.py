@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
 
@@ -14,37 +12,28 @@ from lark import Token
 from gradmill_server.engine import ops
 from gradmill_server.engine.errors import InvalidFormula, Violation, quote
 from gradmill_server.engine.formula.bounds import Bound
+from gradmill_server.engine.formula.functions import SIGNATURES
 from gradmill_server.engine.formula.source import FIELD, Reason, Source
 from gradmill_server.engine.formula.syntax import offset
+from gradmill_server.engine.formula.words import (
+    COMPARED,
+    COMPARED_CHARACTERS,
+    CONSTANTS,
+    RESERVED,
+    SETTINGS,
+    bare,
+    suggestion,
+)
 from gradmill_server.engine.ir import Input
 from gradmill_server.engine.limits import Limits
 
-CONSTANTS: Mapping[str, float] = MappingProxyType(
-    {"pi": math.pi, "e": math.e, "tau": math.tau, "inf": math.inf, "nan": math.nan}
+_ELEMENTWISE: Mapping[str, ops.Operation] = MappingProxyType(
+    {name: ops.TABLE[row.name] for name, row in ops.FUNCTION_NAMES.items() if row.name in ops.TABLE}
 )
-"""Names that stand for numbers."""
+"""Every name and alias of a function that works element by element."""
 
-RESERVED = frozenset({"and", "or", "not", "return", "if", "else"})
-"""Words that can name nothing."""
-
-_PREFIX = re.compile(r"(?:np|numpy|math)\.")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_COMPARED = 300
-"""How many known names an unknown one is compared with, which keeps a wrong guess cheap."""
-_COMPARED_CHARACTERS = 128
 _LISTED = 8
-
-
-def bare(name: str) -> str:
-    """Return a name without the prefix ``np.``, ``numpy.`` or ``math.``."""
-    return _PREFIX.sub("", name, count=1) if "." in name else name
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message about an unknown name: the names it may have been meant for, nearest first."""
-    candidates = list(islice(known, _COMPARED))
-    near = difflib.get_close_matches(name[:_COMPARED_CHARACTERS], candidates, n=3)
-    return f"; did you mean {' or '.join(repr(each) for each in near)}?" if near else ""
 
 
 def check_declared(inputs: Sequence[Input]) -> None:
@@ -75,7 +64,7 @@ def _refuse_declared(position: int, description: str) -> None:
 def _other_meaning(name: str) -> str:
     if name in CONSTANTS:
         return "a constant"
-    if name in ops.FUNCTION_NAMES:
+    if name in _ELEMENTWISE:
         return "a function"
     return "a reserved word" if name in RESERVED else ""
 
@@ -158,27 +147,42 @@ class Scope:
                 raise self._mistake(token, Reason.OUTPUT, message)
             raise self._unknown(token, "; 'return' takes names of assigned values and of inputs used above")
 
-    def function(self, token: Token) -> ops.Row:
-        """Return the operation that a call names.
+    def function(self, token: Token) -> ops.Operation:
+        """Return the element-wise operation that a call names.
 
         Raises:
             InvalidFormula: when there is no such function.
         """
         name = bare(token.value)
-        operation = ops.FUNCTION_NAMES.get(name)
+        operation = _ELEMENTWISE.get(name)
         if operation is not None:
             return operation
         if name in self.inputs or name in self._assigned or name in CONSTANTS:
             message = f"{quote(name)} is a value, not a function; to multiply, write '*'"
         else:
-            message = f"unknown function {quote(name)}{suggestion(name, ops.FUNCTION_NAMES)}"
+            message = f"unknown function {quote(name)}{suggestion(name, [*_ELEMENTWISE, *SIGNATURES])}"
         raise self._mistake(token, Reason.UNKNOWN_FUNCTION, message)
+
+    def check_array_function(self, token: Token) -> None:
+        """Check that a function of arrays is meant where one is called. A value may have its name, as long as none is.
+
+        Raises:
+            InvalidFormula: when a value has that name.
+        """
+        name = token.value
+        if name in self.inputs or name in self._assigned:
+            message = f"{quote(name)} is a value here, not a function; to multiply, write '*', or else np.{name}(...)"
+            raise self._mistake(token, Reason.UNKNOWN_FUNCTION, message)
 
     def _check_usable(self, token: Token) -> None:
         name = token.value
-        if bare(name) in ops.FUNCTION_NAMES:
+        values_only = not self._free or "." in name
+        if bare(name) in _ELEMENTWISE or (bare(name) in SIGNATURES and values_only):
             message = f"{quote(name)} is a function: write {name}(...)"
             raise self._mistake(token, Reason.FUNCTION_NOT_CALLED, message)
+        if name in SETTINGS:
+            message = f"{name!r} is no value; it stands for a setting, as in sum(x, axis=None, keepdims=True)"
+            raise self._mistake(token, Reason.SYNTAX, message)
         if name in RESERVED:
             raise self._mistake(token, Reason.SYNTAX, f"{quote(name)} is a reserved word; write where(condition, a, b)")
         if name in self._target_of:
@@ -189,11 +193,11 @@ class Scope:
     def _unknown(self, token: Token, otherwise: str) -> InvalidFormula:
         name = token.value
         known = [*self._assigned, *self.inputs]
-        hint = suggestion(name, [*islice(sorted(known), _COMPARED), *CONSTANTS]) or otherwise
+        hint = suggestion(name, [*islice(sorted(known), COMPARED), *CONSTANTS]) or otherwise
         return self._mistake(token, Reason.UNKNOWN_NAME, f"unknown name {quote(name)}{hint}")
 
     def _mistake(self, token: Token, reason: Reason, message: str) -> InvalidFormula:
-        return self._source.mistake(offset(token), reason, message, name=token.value[:_COMPARED_CHARACTERS])
+        return self._source.mistake(offset(token), reason, message, name=token.value[:COMPARED_CHARACTERS])
 
 
 def _listed(names: Collection[str]) -> str:

@@ -1,7 +1,8 @@
 """From text to statements, by the grammar in ``formula.lark``.
 
-Expressions stay as flat as the grammar leaves them: a name or number is its token, a call is a `Call`, and a run of
-operands and operators is a list. Parentheses leave no trace but the list inside the list.
+Expressions stay as flat as the grammar leaves them: a name or number is its token, a call is a `Call`, an array in
+brackets a `Literal`, and a run of operands and operators is a list, in which a `Subscript` or ``.T`` follows what it
+applies to. Parentheses leave no trace but the list inside the list.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gradmill_server.engine.formula.expectations import misplaced_token, unreada
 from gradmill_server.engine.formula.source import Source
 
 NAME, NUMBER, SIGN, NOT, OPERATOR = "NAME", "NUMBER", "SIGN", "NOT", "OPERATOR"
+TEXT, TRANSPOSED, ELLIPSIS, COLON = "TEXT", "TRANSPOSED", "ELLIPSIS", "COLON"
 OPERATORS = frozenset({SIGN, NOT, OPERATOR})
 BLANK = " \t\r\n;"
 """The characters of a formula that says nothing."""
@@ -27,13 +29,51 @@ _GRAMMAR = Path(__file__).with_name("formula.lark")
 
 
 class Call(NamedTuple):
-    """A function applied to arguments."""
+    """A function applied to arguments; those given by name come as `Keyword`, in the order of the text."""
 
     function: Token
-    arguments: Sequence[Expression]
+    arguments: Sequence[Argument]
 
 
-Expression: TypeAlias = "Token | Call | list[Expression]"
+class Keyword(NamedTuple):
+    """``name=value`` among the arguments of a call."""
+
+    name: Token
+    value: Written
+
+
+class Literal(NamedTuple):
+    """``[a, b]``: an array, or where a call expects one, a list."""
+
+    bracket: Token
+    elements: Sequence[Expression]
+
+
+class Tuple(NamedTuple):
+    """``(a, b)`` as an argument of a call, where alone it can stand."""
+
+    parenthesis: Token
+    elements: Sequence[Expression]
+
+
+class Slice(NamedTuple):
+    """``start:stop:step`` as an index; what is left out is None."""
+
+    colon: Token
+    bounds: tuple[Expression | None, Expression | None, Expression | None]
+
+
+class Subscript(NamedTuple):
+    """``[...]`` behind an operand; an ellipsis among its indices is its token."""
+
+    bracket: Token
+    indices: Sequence[Expression | Slice]
+
+
+Expression: TypeAlias = "Token | Call | Literal | Subscript | list[Expression]"
+Written: TypeAlias = "Expression | Tuple"
+"""What an argument can be given as; a text is its token, quotes included."""
+Argument: TypeAlias = "Written | Keyword"
 
 
 class Assignment(NamedTuple):
@@ -66,8 +106,32 @@ class _Actions(Transformer[Token, list[Statement]]):
     def closing(self, children: list[Expression]) -> Closing:
         return Closing(cast("Token", children[0]), children[1:])
 
-    def call(self, children: list[Expression]) -> Call:
+    def call(self, children: list[Argument]) -> Call:
         return Call(cast("Token", children[0]), children[1:])
+
+    def keyword(self, children: list[Written]) -> Keyword:
+        name, value = children
+        return Keyword(cast("Token", name), value)
+
+    def literal(self, children: list[Expression]) -> Literal:
+        return Literal(cast("Token", children[0]), children[1:])
+
+    def group(self, children: list[Expression]) -> Tuple:
+        return Tuple(cast("Token", children[0]), children[1:])
+
+    def subscript(self, children: list[Expression | Slice]) -> Subscript:
+        return Subscript(cast("Token", children[0]), children[1:])
+
+    def span(self, children: list[Expression]) -> Slice:
+        bounds: list[Expression | None] = [None, None, None]
+        colons = []
+        for child in children:
+            if isinstance(child, Token) and child.type == COLON:
+                colons.append(child)
+            else:
+                bounds[len(colons)] = child
+        start, stop, step = bounds
+        return Slice(colons[0], (start, stop, step))
 
     def expression(self, children: list[Expression]) -> list[Expression]:
         return children
@@ -125,8 +189,11 @@ def offset(token: Token) -> int:
     return token.start_pos or 0
 
 
-def starts_at(expression: Expression) -> int:
-    """Return where in the text the first token of an expression starts."""
-    while not isinstance(expression, Token):
-        expression = expression.function if isinstance(expression, Call) else expression[0]
-    return offset(expression)
+def starts_at(written: Written | Slice) -> int:
+    """Return where in the text the first token of an expression, a tuple or a slice starts."""
+    while not isinstance(written, Token):
+        if isinstance(written, Slice):
+            written = written.colon if written.bounds[0] is None else written.bounds[0]
+        else:
+            written = written[0]
+    return offset(written)
