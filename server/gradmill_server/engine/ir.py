@@ -319,6 +319,20 @@ class GraphBuilder:
                 nodes.parameters[new] = parameters
         return index
 
+    def include(self, graph: Graph, arguments: Sequence[int]) -> list[int]:
+        """Add all operations and constants of a graph, applied to arguments instead of its inputs.
+
+        Returns:
+            For each output of the graph, its index here.
+        """
+        nodes = graph.nodes
+        number = list(arguments)
+        for index in range(len(number), len(nodes)):
+            parameters = nodes.parameters.get(index, ())
+            new = renumbered(nodes.arguments[index], number)
+            number.append(self.put(nodes.operations[index], new, nodes.shape(index), parameters))
+        return [number[output.node] for output in graph.outputs]
+
     def constant(self, value: float | npt.ArrayLike) -> int:
         """Add a float64 constant, told from others by its bits: 0.0 and -0.0 are two constants."""
         if isinstance(value, float):

@@ -14,7 +14,9 @@ from gradmill_server.engine.backends.results import ResultGroup
 from gradmill_server.engine.checkpoints import Checkpoint, never, watched
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output, Shape, size
+from gradmill_server.engine.passes.bodies import through_bodies
 from gradmill_server.engine.passes.expand import expand
+from gradmill_server.engine.passes.inline import inline_calls
 from gradmill_server.engine.passes.simplify import simplify
 from gradmill_server.engine.passes.stable_forms import use_stable_forms
 from gradmill_server.engine.wants import Kind, Want
@@ -194,16 +196,29 @@ def compile_program(
         LimitExceeded: when function and derivatives together have too many values.
     """
     stable_forms: tuple[str, ...] = ()
+    graph = inline_calls(graph, limits, checkpoint)
     if not options.parity:
-        graph, stable_forms = use_stable_forms(graph, options.disabled_stable_forms, checkpoint)
-    graph = simplify(expand(graph, checkpoint), checkpoint)
+        graph, stable_forms = _with_stable_forms(graph, options, checkpoint)
+    graph = through_bodies(graph, lambda each: simplify(expand(each, checkpoint), checkpoint), checkpoint)
     propagation = Propagation(strong_zeros=not options.parity)
     native = runs_natively(graph, checkpoint)
     groups, differentiated = _differentiated(graph, wants, propagation, limits, checkpoint)
     del graph  # of a million nodes, together with what follows, it would be most of the memory
-    simple = simplify(differentiated, checkpoint)
+    simple = through_bodies(differentiated, lambda each: simplify(each, checkpoint), checkpoint)
     del differentiated
     return Program(wants, stable_forms, groups, simple, native=native, checkpoint=checkpoint)
+
+
+def _with_stable_forms(graph: Graph, options: Options, checkpoint: Checkpoint) -> tuple[Graph, tuple[str, ...]]:
+    """Return a graph and its bodies in stable form, and the names of the forms applied, sorted."""
+    applied: set[str] = set()
+
+    def change(each: Graph) -> Graph:
+        stable, names = use_stable_forms(each, options.disabled_stable_forms, checkpoint)
+        applied.update(names)
+        return stable
+
+    return through_bodies(graph, change, checkpoint), tuple(sorted(applied))
 
 
 def _differentiated(

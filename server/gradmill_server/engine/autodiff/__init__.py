@@ -7,7 +7,7 @@ directions in front of their value's shape; then one sweep serves all directions
 from __future__ import annotations
 
 from gradmill_server.engine.autodiff.forward import push_forward
-from gradmill_server.engine.autodiff.propagation import Propagation, local_partial
-from gradmill_server.engine.autodiff.reverse import NO_ADJOINT, backward, pull_back
+from gradmill_server.engine.autodiff.propagation import NO_ADJOINT, Propagation, local_partial
+from gradmill_server.engine.autodiff.reverse import backward, pull_back
 
 __all__ = ["NO_ADJOINT", "Propagation", "backward", "local_partial", "pull_back", "push_forward"]

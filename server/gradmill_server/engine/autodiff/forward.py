@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradmill_server.engine import ops
-from gradmill_server.engine.autodiff.propagation import result_and_operands
-from gradmill_server.engine.autodiff.reverse import NO_ADJOINT
+from gradmill_server.engine.autodiff.propagation import NO_ADJOINT, body_derivative, result_and_operands
 from gradmill_server.engine.checkpoints import never, watched
+from gradmill_server.engine.ir import GraphBuilder, Input
 from gradmill_server.engine.ops.arrays.sums import aligned, broadcasted
 from gradmill_server.engine.ops.value import Value, emit_elementwise
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from gradmill_server.engine.autodiff.propagation import Propagation
     from gradmill_server.engine.checkpoints import Checkpoint
-    from gradmill_server.engine.ir import GraphBuilder, Nodes, Shape
+    from gradmill_server.engine.ir import Graph, Nodes, Shape
+    from gradmill_server.engine.ops.array_operation import BodyDerivative
 
 
 def push_forward(
@@ -53,7 +54,7 @@ def push_forward(
     for node, seed in seeds.items():
         if node <= last:
             tangents[node] = seed
-    walk = _Walk(builder, tangents, propagation, leading)
+    walk = _Walk(builder, tangents, propagation, leading, checkpoint)
     for index in watched(range(last + 1), checkpoint):
         if needed[index] and tangents[index] == NO_ADJOINT and builder.nodes.arguments[index]:
             walk.carry_over(index)
@@ -80,6 +81,7 @@ class _Walk:
     tangents: list[int]
     propagation: Propagation
     leading: Shape
+    checkpoint: Checkpoint
 
     def carry_over(self, index: int) -> None:
         """Give a node its tangent, if one of its operands has one."""
@@ -96,8 +98,20 @@ class _Walk:
         if row.pushforward is None:
             return None
         tangents = [self._tangent(argument) for argument in self.builder.nodes.arguments[index]]
-        tangent = row.pushforward(self.propagation.site(self.builder, index, row, self.leading), tangents)
+        tangent = row.pushforward(
+            self.propagation.site(self.builder, index, row, self.leading, self._pushforward_of), tangents
+        )
         return None if tangent is None else tangent.index
+
+    def _pushforward_of(self, body: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> BodyDerivative:
+        """Return the outputs of a body and some of their tangents, as a function of inputs and their tangents."""
+        declared = [Input(f"tangent{place}", self.leading + body.inputs[place].shape) for place in inputs]
+        builder = GraphBuilder([*body.inputs, *declared])
+        results = builder.include(body, range(len(body.inputs)))
+        seeds = {place: seed for seed, place in enumerate(inputs, start=len(body.inputs))}
+        chosen = [results[place] for place in outputs]
+        tangents = push_forward(builder, chosen, seeds, self.propagation, self.leading, self.checkpoint)
+        return body_derivative(builder, results, tangents, [self.leading + builder[node].shape for node in chosen])
 
     def _of_elements(self, index: int, row: ops.Operation) -> int | None:
         values = result_and_operands(self.builder, index)

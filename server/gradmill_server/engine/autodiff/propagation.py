@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradmill_server.engine import ops
-from gradmill_server.engine.ir import CONSTANT, INPUT
-from gradmill_server.engine.ops.array_operation import Site
+from gradmill_server.engine.ir import CONSTANT, INPUT, Output
+from gradmill_server.engine.ops.array_operation import BodyDerivative, DerivativeOfBody, Site
+from gradmill_server.engine.ops.arrays.sums import broadcasted
 from gradmill_server.engine.ops.value import Value, emit_elementwise
 
 if TYPE_CHECKING:
-    from gradmill_server.engine.ir import GraphBuilder, Nodes, Shape
+    from collections.abc import Sequence
+
+    from gradmill_server.engine.ir import Graph, GraphBuilder, Nodes, Shape
     from gradmill_server.engine.ops import Partial
+
+NO_ADJOINT = -1
+"""Stands for the adjoint of a value that the outputs do not depend on, or not differentiably; so for tangents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,15 @@ class Propagation:
         branches = [builder.constant(0.0) if branch is None else branch for branch in (if_true, if_false)]
         return emit_elementwise(builder, "where", (partial.condition.index, *branches))
 
-    def site(self, builder: GraphBuilder, index: int, row: ops.ArrayOperation, leading: Shape) -> Site:
-        """Return an occurrence of an array operation, for its rules."""
+    def site(
+        self,
+        builder: GraphBuilder,
+        index: int,
+        row: ops.ArrayOperation,
+        leading: Shape,
+        derivative_of: DerivativeOfBody | None = None,
+    ) -> Site:
+        """Return an occurrence of an array operation, for its rules; an expansion needs no derivatives of bodies."""
 
         def scale(seed: Value, partial: Partial) -> Value | None:
             product = self.scale(builder, seed.index, partial)
@@ -67,7 +80,12 @@ class Propagation:
 
         result, *operands = result_and_operands(builder, index)
         parameters = dict(builder.nodes.parameters.get(index, ()))
-        return Site(row, result, tuple(operands), parameters, leading, scale)
+        return Site(row, result, tuple(operands), parameters, leading, scale, derivative_of or _no_derivative)
+
+
+def _no_derivative(_body: Graph, _inputs: Sequence[int], _outputs: Sequence[int]) -> BodyDerivative:
+    message = "an operation is written in others by what it computes, not by its derivatives"
+    raise TypeError(message)
 
 
 def _always_finite(nodes: Nodes, index: int) -> bool:
@@ -89,6 +107,18 @@ def local_partial(builder: GraphBuilder, index: int, operand: int) -> int | None
         return None
     partial = rule(*result_and_operands(builder, index)) if callable(rule) else rule
     return Propagation().scale(builder, builder.constant(1.0), partial)
+
+
+def body_derivative(
+    builder: GraphBuilder, outputs: Sequence[int], derivatives: Sequence[int], shapes: Sequence[Shape]
+) -> BodyDerivative:
+    """Return a finished derivative of a body: some outputs, and then derivatives of these shapes, or NO_ADJOINT."""
+    nodes = [
+        broadcasted(Value(builder, builder.constant(0.0)), shape).index if derivative == NO_ADJOINT else derivative
+        for derivative, shape in zip(derivatives, shapes, strict=True)
+    ]
+    named = [Output(f"result{place}", node) for place, node in enumerate((*outputs, *nodes))]
+    return BodyDerivative(builder.finish(named), [derivative != NO_ADJOINT for derivative in derivatives])
 
 
 def result_and_operands(builder: GraphBuilder, index: int) -> list[Value]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradmill_server.engine import ops
-from gradmill_server.engine.autodiff.propagation import result_and_operands
+from gradmill_server.engine.autodiff.propagation import NO_ADJOINT, body_derivative, result_and_operands
 from gradmill_server.engine.checkpoints import never, watched
+from gradmill_server.engine.ir import GraphBuilder, Input
 from gradmill_server.engine.ops.arrays.sums import summed_to
 from gradmill_server.engine.ops.value import Value, emit_elementwise
 
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
 
     from gradmill_server.engine.autodiff.propagation import Propagation
     from gradmill_server.engine.checkpoints import Checkpoint
-    from gradmill_server.engine.ir import GraphBuilder, Nodes, Shape
-
-NO_ADJOINT = -1
-"""Stands for the adjoint of a value that the outputs do not depend on, or not differentiably."""
+    from gradmill_server.engine.ir import Graph, Nodes, Shape
+    from gradmill_server.engine.ops.array_operation import BodyDerivative
 
 
 def backward(
@@ -66,7 +65,7 @@ def pull_back(
     for output, seed in seeds.items():
         if active[output]:
             adjoints[output] = seed
-    sweep = _Sweep(builder, active, adjoints, propagation, leading)
+    sweep = _Sweep(builder, active, adjoints, propagation, leading, checkpoint)
     for index in watched(range(last, -1, -1), checkpoint):
         if adjoints[index] != NO_ADJOINT and builder.nodes.arguments[index]:
             sweep.hand_down(index)
@@ -96,6 +95,7 @@ class _Sweep:
     adjoints: list[int]
     propagation: Propagation
     leading: Shape
+    checkpoint: Checkpoint
 
     def hand_down(self, index: int) -> None:
         """Add a node's contributions to the adjoints of its operands."""
@@ -121,12 +121,27 @@ class _Sweep:
         row = ops.ARRAYS[self.builder.nodes.operations[index]]
         if row.pullback is None:
             return
-        site = self.propagation.site(self.builder, index, row, self.leading)
+        site = self.propagation.site(self.builder, index, row, self.leading, self._pullback_of)
         wanted = [bool(self.active[argument]) for argument in arguments]
         cotangents = row.pullback(site, Value(self.builder, self.adjoints[index]), wanted)
         for argument, cotangent in zip(arguments, cotangents, strict=True):
             if cotangent is not None and self.active[argument]:
                 self._contribute(argument, cotangent.index)
+
+    def _pullback_of(self, body: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> BodyDerivative:
+        """Return the pullback of a body as a function of its inputs and of the cotangents of some outputs."""
+        declared = [
+            Input(f"cotangent{place}", self.leading + body.nodes.shape(body.outputs[place].node)) for place in outputs
+        ]
+        builder = GraphBuilder([*body.inputs, *declared])
+        results = builder.include(body, range(len(body.inputs)))
+        seeds: dict[int, int] = {}
+        for seed, place in enumerate(outputs, start=len(body.inputs)):
+            node = results[place]
+            seeds[node] = emit_elementwise(builder, "add", (seeds[node], seed)) if node in seeds else seed
+        adjoints = pull_back(builder, seeds, inputs, self.propagation, self.leading, self.checkpoint)
+        found = [adjoints[place] if place < len(adjoints) else NO_ADJOINT for place in inputs]
+        return body_derivative(builder, [], found, [self.leading + body.inputs[place].shape for place in inputs])
 
     def _contribute(self, argument: int, contribution: int) -> None:
         nodes = self.builder.nodes

@@ -6,14 +6,16 @@ A value of shape s at n points is an array [n, *s], or [1, *s] when all points s
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.backends.numpy_loop import NumpyLoop
 from gradmill_server.engine.backends.results import scratch_too_large
 from gradmill_server.engine.backends.slots import plan_slots
 from gradmill_server.engine.ir import size
+from gradmill_server.engine.ops.arrays.loops import Loop
 from gradmill_server.engine.points import taken_apart
 
 if TYPE_CHECKING:
@@ -40,7 +42,9 @@ _SMALLEST_FULL_BLOCK = 1024
 _LARGEST_BLOCK = 65536
 
 
-class _Instruction(NamedTuple):
+class Instruction(NamedTuple):
+    """A call of a function: its operands and its result by slots."""
+
     function: Callable[..., FloatArray]
     operands: tuple[int, ...]
     result: int
@@ -51,7 +55,10 @@ class NumpyExecutable:
 
     Attributes:
         byte_size: estimated bytes it occupies.
-        scratch_bytes_per_point: bytes of intermediate values alive at once, for one point.
+        scratch_elements: elements of intermediate values alive at once, for one point.
+        scratch_bytes_per_point: the bytes that these occupy.
+        instructions: what a run does, in order.
+        results: for each output the slot and the shape of its value.
     """
 
     def __init__(self, graph: Graph, groups: Sequence[ResultGroup] = ()) -> None:
@@ -60,20 +67,37 @@ class NumpyExecutable:
         self._inputs = graph.inputs
         plan = plan_slots(graph)
         slot_of = plan.slot_of
-        self.scratch_bytes_per_point = _BYTES_PER_ELEMENT * plan.scratch_elements
-        self._template: list[FloatArray | None] = [None] * plan.slot_count
-        self._instructions: list[_Instruction] = []
+        self._template: list[Any] = [None] * (plan.slot_count + 1)
+        """The slots before a run: constants, and None. The last one is for the checkpoint, which loops look at."""
+        self.instructions: list[Instruction] = []
+        self._loop_scratch_elements = self._loop_bytes = 0
         for index, node in enumerate(graph.nodes):
             if node.arguments:
                 operands = tuple([slot_of[argument] for argument in node.arguments])
-                self._instructions.append(_Instruction(_aligned(graph, node), operands, slot_of[index]))
+                self._add(graph, node, operands, slot_of[index])
             elif node.is_constant:
                 self._template[slot_of[index]] = _constant(node)
         self._largest_value = max((size(node.shape) for node in graph.nodes), default=1)
-        self._results = [(slot_of[output.node], graph.nodes[output.node].shape) for output in graph.outputs]
-        self.byte_size = _BYTES_PER_INSTRUCTION * len(graph.nodes) + sum(
-            node.constant_array().nbytes for node in graph.nodes if node.is_constant
+        self.results = [(slot_of[output.node], graph.nodes[output.node].shape) for output in graph.outputs]
+        self.scratch_elements = plan.scratch_elements + self._loop_scratch_elements
+        self.scratch_bytes_per_point = _BYTES_PER_ELEMENT * self.scratch_elements
+        self.byte_size = (
+            self._loop_bytes
+            + _BYTES_PER_INSTRUCTION * len(graph.nodes)
+            + sum(node.constant_array().nbytes for node in graph.nodes if node.is_constant)
         )
+
+    def _add(self, graph: Graph, node: Node, operands: tuple[int, ...], result: int) -> None:
+        """Add the instruction of an operation; that of a loop gets the checkpoint beside its operands."""
+        row = ops.ARRAYS.get(node.operation)
+        if row is None or not row.repeats:
+            self.instructions.append(Instruction(_aligned(graph, node), operands, result))
+            return
+        loop = Loop.of(dict(node.parameters))
+        runs = NumpyLoop(loop, NumpyExecutable(loop.body.graph))
+        self.instructions.append(Instruction(runs, (len(self._template) - 1, *operands), result))
+        self._loop_scratch_elements = max(self._loop_scratch_elements, runs.scratch_elements)
+        self._loop_bytes += runs.body.byte_size
 
     def evaluate_rows(self, matrix: FloatArray, limits: Limits, checkpoint: Checkpoint) -> RowResults:
         """Evaluate a matrix of points, as `Executable` says."""
@@ -130,16 +154,29 @@ class NumpyExecutable:
         Returns:
             For each output an array [rows, *shape], which may be a read-only view.
         """
+        slots = self.begun(inputs, checkpoint)
+        with np.errstate(all="ignore"):
+            self.carry_out(slots, rows, checkpoint)
+        return [_per_point(slots[slot], rows, shape) for slot, shape in self.results]
+
+    def begun(self, inputs: Sequence[FloatArray], checkpoint: Checkpoint) -> list[Any]:
+        """Return slots with the inputs in the first ones."""
         slots = self._template.copy()
         slots[: len(inputs)] = inputs
-        instruction_elements = rows * self._largest_value + _INSTRUCTION_OVERHEAD_ELEMENTS
-        stride = max(1, _ELEMENTS_BETWEEN_CHECKPOINTS // instruction_elements)
-        with np.errstate(all="ignore"):
-            for start in range(0, len(self._instructions), stride):
-                checkpoint()
-                for function, operands, result in self._instructions[start : start + stride]:
-                    slots[result] = function(*[slots[operand] for operand in operands])
-        return [_per_point(slots[slot], rows, shape) for slot, shape in self._results]
+        slots[-1] = checkpoint
+        return slots
+
+    def carry_out(self, slots: list[Any], rows: int, checkpoint: Checkpoint) -> None:
+        """Carry out all instructions, with a checkpoint before the first of each stride."""
+        stride = self.stride(rows)
+        for start in range(0, len(self.instructions), stride):
+            checkpoint()
+            for function, operands, result in self.instructions[start : start + stride]:
+                slots[result] = function(*[slots[operand] for operand in operands])
+
+    def stride(self, rows: int) -> int:
+        """Return how many instructions may pass without a checkpoint."""
+        return max(1, _ELEMENTS_BETWEEN_CHECKPOINTS // (rows * self._largest_value + _INSTRUCTION_OVERHEAD_ELEMENTS))
 
 
 def _side_by_side(members: Sequence[FloatArray], count: int) -> FloatArray:

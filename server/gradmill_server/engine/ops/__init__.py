@@ -56,7 +56,7 @@ def _arrays() -> Mapping[str, ArrayOperation]:
 def _function_names(table: Mapping[str, Row]) -> Mapping[str, Row]:
     names: dict[str, Row] = {}
     for row in table.values():
-        if row.internal:
+        if row.internal or (isinstance(row, ArrayOperation) and row.has_body):
             continue
         for name in (row.name, *row.aliases):
             if names.setdefault(name, row) is not row:

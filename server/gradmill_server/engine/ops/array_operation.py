@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gradmill_server.engine.errors import InvalidGraph
-from gradmill_server.engine.ir import GraphBuilder, Parameters, ParameterValue, Shape
+from gradmill_server.engine.ir import Body, Graph, GraphBuilder, Parameters, ParameterValue, Shape
 from gradmill_server.engine.ops.operation import Partial
 from gradmill_server.engine.ops.value import Value
 
@@ -45,6 +45,7 @@ class Site:
         parameters: its static parameters.
         leading: the shape in front of tangents and cotangents: () or (directions,).
         scale: multiplies a tangent or cotangent by a local partial, as the propagation in force says; None for zero.
+        derivative_of: differentiates a body, backwards in a pullback and forwards in a pushforward.
     """
 
     row: ArrayOperation
@@ -53,7 +54,25 @@ class Site:
     parameters: ParameterMap
     leading: Shape
     scale: Callable[[Value, Partial], Value | None]
+    derivative_of: DerivativeOfBody
 
+
+class BodyDerivative(NamedTuple):
+    """The derivative of a body as a function.
+
+    Attributes:
+        graph: its inputs are those of the body, and then, backwards, the cotangents of outputs, or forwards, the
+            tangents of inputs; its outputs are, backwards, the cotangents of inputs, or forwards, the outputs of the
+            body and then tangents of outputs.
+        present: for each cotangent or tangent among its outputs, whether it is there at all; zeros stand for others.
+    """
+
+    graph: Graph
+    present: list[bool]
+
+
+DerivativeOfBody = Callable[[Graph, Sequence[int], Sequence[int]], BodyDerivative]
+"""Given a body, some inputs of it and some outputs, returns the derivative of these by those."""
 
 ShapeRule = Callable[[ParameterMap, Sequence[Shape]], Shape]
 """Returns the shape of the result. Raises ShapeMismatch or InvalidParameter."""
@@ -99,6 +118,7 @@ class ArrayOperation:
             and have one point; None where that cannot be, as places depend on values.
         aliases: other names that formulas accept.
         convention: the derivative by convention where it does not exist; empty when nothing needs saying.
+        repeats: whether it runs its body again and again; backends do that themselves, so it has no value.
         internal: whether only derivative rules and passes may use it.
         source: where formulas come from.
     """
@@ -118,6 +138,7 @@ class ArrayOperation:
     unrolling: Unrolling | None = None
     aliases: tuple[str, ...] = ()
     convention: str = ""
+    repeats: bool = False
     internal: bool = False
     source: str = ""
 
@@ -145,6 +166,11 @@ class ArrayOperation:
         if self.most is None:
             return f"at least {self.least}"
         return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+
+    @property
+    def has_body(self) -> bool:
+        """Whether it applies a function that the graph brings along; formulas cannot."""
+        return any(entry.kind is Body for entry in self.parameters)
 
     def accepts(self, count: int) -> bool:
         """Whether it takes so many operands."""
@@ -182,6 +208,7 @@ _KIND_NAMES = {
     float: "a number",
     str: "a text",
     tuple: "a list of whole numbers",
+    Body: "a function",
 }
 """What each kind of parameter is called in messages."""
 

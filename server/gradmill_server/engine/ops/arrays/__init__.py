@@ -7,6 +7,7 @@ reductions      other functions of all elements along axes
 ordering        sorting, and the places of extremes
 products        matrix products and contractions
 factorizations  Cholesky factors and solutions of small dense systems
+    loops           functions that a graph brings along, applied once or step by step
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from gradmill_server.engine.ops.array_operation import ArrayOperation
 from gradmill_server.engine.ops.arrays import (
     factorizations,
+    loop_derivatives,
     movement,
     ordering,
     products,
@@ -30,5 +32,6 @@ ARRAY_OPERATIONS: tuple[ArrayOperation, ...] = (
     *ordering.OPERATIONS,
     *products.OPERATIONS,
     *factorizations.OPERATIONS,
+    *loop_derivatives.OPERATIONS,
 )
 """Every row, internal ones included."""

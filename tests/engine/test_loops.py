@@ -1,0 +1,262 @@
+"""Loops: values and derivatives of any order are those of the steps written one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import mpmath
+import numpy as np
+import pytest
+from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, pull_back, push_forward
+from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
+from gradmill_server.engine.canonical import canonicalize
+from gradmill_server.engine.checkpoints import never
+from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Output, Shape
+from gradmill_server.engine.ops.value import Value, apply
+from gradmill_server.engine.passes.bodies import through_bodies
+from gradmill_server.engine.passes.expand import expand
+from gradmill_server.engine.program import Options
+from gradmill_server.engine.wants import Kind
+
+from tests.engine.building import at_matrix, function, same_bits
+from tests.engine.looping import BY_NAME, CASES, Case, array, scan, total, unrolled
+
+POINTS = 3
+TOLERANCE = 1e-13
+
+every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+
+
+def points_for(case: Case, seed: int = 0) -> FloatArray:
+    """Return points at which no case is near a kink."""
+    columns = case.graph(scan).elements_per_point
+    return np.random.default_rng(seed).uniform(0.3, 0.9, size=(POINTS, columns))
+
+
+def close(left: FloatArray, right: FloatArray, tolerance: float = TOLERANCE) -> bool:
+    """Whether two arrays agree to so many parts of the largest element."""
+    return left.shape == right.shape and bool(
+        np.allclose(left, right, rtol=tolerance, atol=tolerance * np.abs(right).max())
+    )
+
+
+def evaluated(graph: Graph, inputs: Sequence[FloatArray]) -> list[FloatArray]:
+    """Return each output at points given by input, [points, *shape]."""
+    ready = through_bodies(graph, expand)
+    return NumpyExecutable(ready).run(inputs, len(inputs[0]), never)
+
+
+@every_case
+def test_a_loop_has_the_value_of_its_steps(case: Case) -> None:
+    """The value is that of all steps, bit for bit, also for one point and for many."""
+    matrix = points_for(case)
+    together = at_matrix(canonicalize(case.graph(scan)), matrix, Kind.VALUE).arrays[0][0].array
+    for row, value in zip(matrix, together, strict=True):
+        alone = at_matrix(canonicalize(case.graph(scan)), [row], Kind.VALUE).arrays[0][0].array
+        assert same_bits(alone, [value])
+    steps = through_bodies(case.graph(unrolled), expand)
+    in_steps = evaluated(steps, split(case, matrix))[0]
+    assert same_bits(evaluated(case.graph(scan), split(case, matrix))[0], in_steps)
+    assert close(together, in_steps)
+
+
+def split(case: Case, matrix: FloatArray) -> list[FloatArray]:
+    """Return a matrix of points as one array for each input."""
+    ends = np.cumsum([np.prod(entry.shape, dtype=int) for entry in case.inputs])
+    parts = np.split(matrix, ends[:-1], axis=1)
+    return [part.reshape(len(matrix), *entry.shape) for part, entry in zip(parts, case.inputs, strict=True)]
+
+
+@every_case
+@pytest.mark.parametrize("parity", [False, True])
+def test_a_loop_has_the_gradient_of_its_steps(case: Case, parity: bool) -> None:
+    """The gradient by every input is that of all steps, with strong zeros and without."""
+    options = Options(parity=parity)
+    by_loop, by_steps = (
+        at_matrix(canonicalize(case.graph(way)), points_for(case), Kind.GRADIENT, options=options).arrays[0][0].array
+        for way in (scan, unrolled)
+    )
+    assert close(by_loop, by_steps)
+
+
+def products(case: Case, way: str, leading: Shape) -> list[FloatArray]:
+    """Return a case's tangent and the cotangents of its inputs for random directions, by loop and by steps."""
+    rng = np.random.default_rng(5)
+    graph = through_bodies(case.graph(scan if way == "loop" else unrolled), expand)
+    tangents = [rng.normal(size=(POINTS, *leading, *entry.shape)) for entry in case.inputs]
+    cotangent = rng.normal(size=(POINTS, *leading))
+    declared = [Input(f"tangent{place}", leading + entry.shape) for place, entry in enumerate(case.inputs)]
+    builder = GraphBuilder([*case.inputs, *declared, Input("cotangent", leading)])
+    (value,) = builder.include(graph, range(len(case.inputs)))
+    count = len(case.inputs)
+    seeds = {place: count + place for place in range(count)}
+    pushed = push_forward(builder, [value], seeds, Propagation(), leading)
+    pulled = pull_back(builder, {value: 2 * count}, range(count), Propagation(), leading)[:count]
+    assert NO_ADJOINT not in (*pushed, *pulled)
+    outputs = [Output(f"output{place}", node) for place, node in enumerate((*pushed, *pulled))]
+    return evaluated(builder.build(outputs), [*split(case, points_for(case)), *tangents, cotangent])
+
+
+@every_case
+@pytest.mark.parametrize("leading", [(), (1,), (4,)])
+def test_directions_pass_through_a_loop_as_through_its_steps(case: Case, leading: Shape) -> None:
+    """Tangents and cotangents, one or several at once, are those of all steps."""
+    by_loop, by_steps = (products(case, way, leading) for way in ("loop", "steps"))
+    for one, other in zip(by_loop, by_steps, strict=True):
+        assert close(one, other)
+
+
+@every_case
+def test_both_modes_agree_on_a_loop(case: Case) -> None:
+    """A cotangent times the tangent of the value is the cotangents of the inputs times their tangents."""
+    rng = np.random.default_rng(5)
+    tangents = [rng.normal(size=(POINTS, *entry.shape)) for entry in case.inputs]
+    cotangent = rng.normal(size=POINTS)
+    pushed, *pulled = products(case, "loop", ())
+    inner = sum((one * other).reshape(POINTS, -1).sum(axis=1) for one, other in zip(pulled, tangents, strict=True))
+    np.testing.assert_allclose(pushed * cotangent, inner, rtol=1e-11)
+
+
+@every_case
+def test_the_gradient_of_a_loop_is_the_slope_of_its_value(case: Case) -> None:
+    """Central differences of the value along a direction agree with the gradient."""
+    graph, matrix = canonicalize(case.graph(scan)), points_for(case)
+    direction = np.random.default_rng(9).normal(size=matrix.shape)
+    ahead, behind = (
+        at_matrix(graph, matrix + sign * 1e-5 * direction, Kind.VALUE).arrays[0][0].array for sign in (1.0, -1.0)
+    )
+    gradient = at_matrix(graph, matrix, Kind.GRADIENT).arrays[0][0].array
+    np.testing.assert_allclose((gradient * direction).sum(axis=1), (ahead - behind) / 2e-5, rtol=1e-7, atol=1e-8)
+
+
+def second_order(case: Case, *, by_loop: bool, forward: bool) -> list[FloatArray]:
+    """Return the products of the Hessian with a direction: a gradient's tangent, or the gradient of a product."""
+    graph = through_bodies(case.graph(scan if by_loop else unrolled), expand)
+    count = len(case.inputs)
+    declared = [Input(f"direction{place}", entry.shape) for place, entry in enumerate(case.inputs)]
+    builder = GraphBuilder([*case.inputs, *declared])
+    (value,) = builder.include(graph, range(count))
+    propagation = Propagation()
+    gradient = pull_back(builder, {value: builder.constant(1.0)}, range(count), propagation)[:count]
+    if forward:
+        seeds = {place: count + place for place in range(count)}
+        wanted = push_forward(builder, gradient, seeds, propagation)
+    else:
+        slope = Value(builder, builder.constant(0.0))
+        for place, node in enumerate(gradient):
+            slope = slope + total(Value(builder, node) * Value(builder, count + place))
+        wanted = pull_back(builder, {slope.index: builder.constant(1.0)}, range(count), propagation)[:count]
+    outputs = [Output(f"output{place}", node) for place, node in enumerate(wanted)]
+    directions = [np.random.default_rng(2).normal(size=(POINTS, *entry.shape)) for entry in case.inputs]
+    return evaluated(builder.build(outputs), [*split(case, points_for(case)), *directions])
+
+
+@every_case
+def test_second_derivatives_of_a_loop_are_those_of_its_steps(case: Case) -> None:
+    """A Hessian times a direction comes out the same, forward over reverse and reverse over reverse."""
+    expected = second_order(case, by_loop=False, forward=True)
+    for forward in (True, False):
+        for one, other in zip(second_order(case, by_loop=True, forward=forward), expected, strict=True):
+            assert close(one, other, 1e-11)
+
+
+def test_a_zero_cotangent_does_not_pass_an_infinite_slope_in_a_loop() -> None:
+    """Strong zeros hold inside of bodies, and parity mode does without them, as everywhere."""
+    graph = canonicalize(BY_NAME["kinks"].graph(scan))
+    matrix = [[0.0, 0.5, -0.25, 0.125, 1.0]]
+    strong = at_matrix(graph, matrix, Kind.GRADIENT).arrays[0][0].array
+    plain = at_matrix(graph, matrix, Kind.GRADIENT, options=Options(parity=True)).arrays[0][0].array
+    assert np.isfinite(strong).all()
+    assert np.isnan(plain[0, 0])
+
+
+def test_stable_forms_are_used_in_bodies() -> None:
+    """A spelling that overflows is replaced inside of a loop as well, and listed."""
+    graph = function(
+        lambda x: scan(lambda c, _s, _k: ([apply("log", 1.0 + apply("exp", c[0]))], []), [x], steps=2)[0][0], "x"
+    )
+    assert at_matrix(graph, [[1000.0]], Kind.VALUE, Kind.GRADIENT).arrays[1][0].array.tolist() == [[1.0]]
+
+
+def test_a_loop_without_any_dependence_has_no_gradient() -> None:
+    """Where only a comparison uses an input, the gradient is zero, and no loop runs backwards for it."""
+    graph = function(
+        lambda x: scan(lambda c, _s, k: ([c[0] + apply("greater", k[0], 0.0)], []), [x * 0.0], (), [x], steps=3)[0][0],
+        "x",
+    )
+    assert at_matrix(graph, [[2.0], [-2.0]], Kind.VALUE, Kind.GRADIENT).arrays[1][0].array.tolist() == [[0.0], [0.0]]
+
+
+def logistic_map(steps: int) -> Graph:
+    """Return c -> r c (1 - c), again and again."""
+
+    def make(start: Value, rate: Value) -> Value:
+        (last,), _ = scan(lambda c, _s, k: ([k[0] * c[0] * (1.0 - c[0])], [c[0]]), [start], (), [rate], steps=steps)
+        return last
+
+    return function(make, "start", "rate")
+
+
+def test_the_logistic_map_of_ten_thousand_steps_is_exact_step_by_step() -> None:
+    """Ten thousand steps, chaotic ones too, end where a loop in Python ends, bit for bit; slopes multiply up."""
+    start, rate = np.array([0.1, 0.2, 0.3]), np.array([3.2, 3.5, 3.9])
+    value, by_start, by_rate = start, np.ones(3), np.zeros(3)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(10_000):
+            slope = rate * (1.0 - value) - rate * value
+            by_start, by_rate = by_start * slope, by_rate * slope + value * (1.0 - value)
+            value = rate * value * (1.0 - value)
+    matrix = np.stack([start, rate], axis=1)
+    values, gradients = at_matrix(logistic_map(10_000), matrix, Kind.VALUE, Kind.GRADIENT).arrays
+    assert same_bits(values[0].array, value)
+    gradient = gradients[0].array[:2]  # that of the chaotic orbit overflows
+    np.testing.assert_allclose(gradient[:, 0], by_start[:2], rtol=1e-9, atol=1e-300)
+    np.testing.assert_allclose(gradient[:, 1], by_rate[:2], rtol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 17])
+def test_the_logistic_map_agrees_with_fifty_digits(steps: int) -> None:
+    """Value and slopes of a few steps are those of mpmath's arithmetic with fifty digits, to the last few bits."""
+    with mpmath.workdps(50):
+        start, rate = mpmath.mpf(0.2), mpmath.mpf(3.7)
+        value, by_start, by_rate = start, mpmath.mpf(1), mpmath.mpf(0)
+        for _ in range(steps):
+            slope = rate * (1 - 2 * value)
+            by_start, by_rate = by_start * slope, by_rate * slope + value * (1 - value)
+            value = rate * value * (1 - value)
+        expected = [float(value), float(by_start), float(by_rate)]
+    values, gradients = at_matrix(logistic_map(steps), [[0.2, 3.7]], Kind.VALUE, Kind.GRADIENT).arrays
+    np.testing.assert_allclose([*values[0].array, *gradients[0].array[0]], expected, rtol=1e-12 * steps)
+
+
+def test_points_that_share_an_argument_give_the_same_bits() -> None:
+    """A sequence that all points share is the same as one that each point brings."""
+    case = BY_NAME["fold with results"]
+    graph = case.graph(scan)
+    rates = np.random.default_rng(1).uniform(size=(1, 5))
+    start = np.array([0.1, 0.2, 0.3])
+    apart = evaluated(graph, [np.repeat(rates, 3, axis=0), start])[0]
+    together = NumpyExecutable(through_bodies(graph, expand)).run([rates, start], 3, never)[0]
+    assert same_bits(apart, together)
+
+
+def test_a_loop_of_arrays_keeps_their_shapes() -> None:
+    """Carries and results of several axes come back as they went in."""
+
+    def step(c: list[Value], s: list[Value], _k: list[Value]) -> tuple[list[Value], list[Value]]:
+        return [array("matmul", c[0], s[0])], [array("transpose", c[0], axes=(1, 0))]
+
+    def make(start: Value, factors: Value) -> dict[str, Value]:
+        (last,), (trail,) = scan(step, [start], [factors], steps=3)
+        return {"last": last, "trail": trail}
+
+    graph = function(make, Input("start", (2, 3)), Input("factors", (3, 3, 3)))
+    rng = np.random.default_rng(3)
+    start, factors = rng.normal(size=(4, 2, 3)), rng.normal(size=(4, 3, 3, 3))
+    last, trail = evaluated(graph, [start, factors])
+    held, rows = start, []
+    for place in range(3):
+        rows.append(held.swapaxes(1, 2))
+        held = held @ factors[:, place]
+    np.testing.assert_allclose(last, held, rtol=1e-14)
+    np.testing.assert_allclose(trail, np.stack(rows, axis=1), rtol=1e-14)
