@@ -1,6 +1,7 @@
 """The specification of graphs, executable: what a caller's graph must be before anything else looks at it.
 
-A draft is a graph as it came: indices unchecked, operations by number, shapes on inputs and constants only. `check`
+A draft is a graph as it came: indices unchecked, operations by number, shapes on inputs and constants only. Each of its
+functions is checked like a graph, and may use only those before it, so that none uses itself. `check`
 returns the graph it means, or one violation for each mistake found (at most 20), each with its own reason and the
 node at fault. A node that uses a faulty one is not reported again.
 """
@@ -10,28 +11,39 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.canonical import body_of
 from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, Checkpoint, never
+from gradmill_server.engine.drafts import (
+    FLOAT64,
+    DraftConstant,
+    DraftFunction,
+    DraftInput,
+    DraftNode,
+    DraftOutput,
+    GraphDraft,
+    check_ends,
+    functions_of,
+)
 from gradmill_server.engine.errors import (
     MAXIMUM_REPORTED_VIOLATIONS,
     InvalidGraph,
-    LimitExceeded,
     UnsupportedWish,
     Violation,
     quote,
 )
 from gradmill_server.engine.ir import (
     Arguments,
-    FloatArray,
+    Body,
     Graph,
     GraphBuilder,
     Input,
     Output,
     Parameters,
+    ParameterValue,
     Shape,
     renumbered,
     size,
@@ -39,53 +51,22 @@ from gradmill_server.engine.ir import (
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.shapes import ShapeMismatch
 
-FLOAT64 = 1
+__all__ = [
+    "DraftConstant",
+    "DraftFunction",
+    "DraftInput",
+    "DraftNode",
+    "DraftOutput",
+    "GraphDraft",
+    "check",
+    "check_inputs",
+]
+
 _UNSPECIFIED = 0
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACE = re.compile(r"[A-Za-z0-9_]{1,60}")
 _BROKEN = -1
 """Stands for the index of a node that was refused."""
-
-
-class DraftInput(NamedTuple):
-    """An input as sent."""
-
-    name: str
-    shape: Sequence[int]
-    element_type: int = FLOAT64
-
-
-class DraftConstant(NamedTuple):
-    """A constant as sent: its elements flat, float64, row-major."""
-
-    shape: Sequence[int]
-    values: FloatArray
-
-
-class DraftNode(NamedTuple):
-    """An operation as sent; ``operation`` is an index into the draft's names."""
-
-    operation: int
-    arguments: Sequence[int]
-    parameters: Parameters = ()
-    name: str = ""
-
-
-class DraftOutput(NamedTuple):
-    """An output as sent."""
-
-    name: str
-    value: int
-
-
-class GraphDraft(NamedTuple):
-    """A graph as sent. Values are counted inputs first, then constants, then nodes."""
-
-    inputs: Sequence[DraftInput]
-    constants: Sequence[DraftConstant]
-    operation_names: Sequence[str]
-    nodes: Sequence[DraftNode]
-    outputs: Sequence[DraftOutput]
 
 
 def check(draft: GraphDraft, limits: Limits, *, field: str = "graph", checkpoint: Checkpoint = never) -> Graph:
@@ -102,7 +83,12 @@ def check(draft: GraphDraft, limits: Limits, *, field: str = "graph", checkpoint
         LimitExceeded: when something is larger than its limit; checked before anything is built.
         UnsupportedWish: for an element type other than float64.
     """
-    return _Checker(draft, limits, field, checkpoint).run()
+    functions = functions_of(draft, limits, field)
+    bodies = _Bodies(len(functions))
+    for position, function in enumerate(functions):
+        checker = _Checker(function, limits, f"{field}.functions[{position}]", checkpoint, bodies)
+        bodies.checked.append(checker.body())
+    return _Checker(draft, limits, field, checkpoint, bodies).run()
 
 
 def check_inputs(inputs: Sequence[DraftInput], limits: Limits, *, field: str) -> tuple[Input, ...]:
@@ -119,30 +105,72 @@ def _place(value: object) -> str:
     return text if _PLACE.fullmatch(text) else quote(text)
 
 
+class _Bodies:
+    """The bodies checked so far, and the mistakes found in all graphs of a draft.
+
+    Attributes:
+        total: how many bodies the draft has.
+        checked: those checked so far; None for one with mistakes.
+        depth_of: how many loops stand in one another in each, by its digest.
+        violations: the mistakes.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.checked: list[Body | None] = []
+        self.depth_of: dict[bytes, int] = {}
+        self.violations: list[Violation] = []
+
+
 class _Checker:
     """One run of the check: the graph that grows, and the mistakes found so far."""
 
-    def __init__(self, draft: GraphDraft, limits: Limits, field: str, checkpoint: Checkpoint = never) -> None:
+    def __init__(
+        self,
+        draft: GraphDraft,
+        limits: Limits,
+        field: str,
+        checkpoint: Checkpoint = never,
+        bodies: _Bodies | None = None,
+    ) -> None:
+        self.bodies = bodies or _Bodies(0)
+        self.depth = 0
         self.checkpoint = checkpoint
         self.draft = draft
         self.limits = limits
         self.field = field
-        self.violations: list[Violation] = []
+        self.violations = self.bodies.violations
         self.builder = GraphBuilder()
         self.index_of: list[int] = []
         self.operations: list[ops.Row | None] = []
 
     def run(self) -> Graph:
-        self.counts()
+        graph = self.graph()
+        self.finish()
+        return graph
+
+    def body(self) -> Body | None:
+        """Return the graph as a body, or None when it has mistakes."""
+        found = len(self.violations)
+        if self.draft.functions:
+            description = "a function has none of its own; all stand in the list of the graph that is sent"
+            self.mistake("functions", "FUNCTIONS_NESTED", description)
+        graph = self.graph()
+        if len(self.violations) > found:
+            return None
+        body = body_of(graph, self.checkpoint)
+        self.bodies.depth_of[body.digest] = self.depth
+        return body
+
+    def graph(self) -> Graph:
+        check_ends(self.draft, self.limits, self.field)
         inputs = self.inputs()
         self.builder = GraphBuilder(inputs)
         self.index_of = list(range(len(inputs)))
         self.constants()
         self.operation_names()
         self.nodes()
-        outputs = self.outputs()
-        self.finish()
-        return self.builder.finish(outputs)
+        return self.builder.finish(self.outputs())
 
     def finish(self) -> None:
         if self.violations:
@@ -153,26 +181,6 @@ class _Checker:
         self.violations.append(Violation(f"{self.field}.{path}", description, reason, places))
         if len(self.violations) >= MAXIMUM_REPORTED_VIOLATIONS:
             self.finish()
-
-    def counts(self) -> None:
-        draft, limits = self.draft, self.limits
-        total = len(draft.inputs) + len(draft.constants) + len(draft.nodes)
-        elements = sum(len(constant.values) for constant in draft.constants)
-        bounds = (
-            (total, limits.maximum_nodes, "number of values", "GRAPH_TOO_LARGE", "maximum_nodes"),
-            (len(draft.inputs), limits.maximum_inputs, "number of inputs", "TOO_MANY_INPUTS", "maximum_inputs"),
-            (len(draft.outputs), limits.maximum_outputs, "number of outputs", "TOO_MANY_OUTPUTS", "maximum_outputs"),
-            (
-                elements,
-                limits.maximum_constant_elements,
-                "number of constant elements",
-                "CONSTANTS_TOO_LARGE",
-                "maximum_constant_elements",
-            ),
-        )
-        for value, limit, what, reason, knob in bounds:
-            if value > limit:
-                raise LimitExceeded.of(what, reason=reason, value=value, limit=limit, knob=knob, field=self.field)
 
     def name(self, path: str, name: str, taken: dict[str, int], position: int) -> None:
         if not name:
@@ -269,7 +277,38 @@ class _Checker:
                 self.misplaced(position, place, argument, index)
                 return _BROKEN
         arguments = renumbered(node.arguments, self.index_of)
-        return _BROKEN if _BROKEN in arguments else self.added(position, node, row, arguments)
+        parameters = self.parameters(position, node)
+        if parameters is None or _BROKEN in arguments:
+            return _BROKEN
+        return self.added(position, row, arguments, parameters)
+
+    def parameters(self, position: int, node: DraftNode) -> Parameters | None:
+        """Return a node's parameters with bodies instead of their places, or None when there is a mistake."""
+        resolved: dict[str, ParameterValue] = {}
+        for place, (name, value) in enumerate(node.parameters):
+            if name in resolved:
+                description = f"parameter {quote(name)} is given twice"
+                self.node_mistake(position, f"parameters[{place}]", "PARAMETER_DUPLICATE", description)
+                return None
+            body = self.named_body(position, place, value.place) if isinstance(value, DraftFunction) else value
+            if body is None:
+                return None
+            resolved[name] = body
+        return tuple(resolved.items())
+
+    def named_body(self, position: int, place: int, index: int) -> Body | None:
+        """Return a body by its place, or None when it is not there, or has mistakes of its own."""
+        known, total = len(self.bodies.checked), self.bodies.total
+        if 0 <= index < known:
+            return self.bodies.checked[index]
+        if not 0 <= index < total:
+            reason, description = "FUNCTION_OUT_OF_RANGE", f"does not exist; there are {total} functions"
+        elif index == known:
+            reason, description = "CYCLE", "is the one that this node is part of"
+        else:
+            reason, description = "FORWARD_REFERENCE", f"comes after function {known}, which this node is part of"
+        self.node_mistake(position, f"parameters[{place}]", reason, f"function {index} {description}")
+        return None
 
     def row(self, position: int, node: DraftNode) -> ops.Row | None:
         """Return a node's operation, or None when there is none that fits."""
@@ -290,9 +329,10 @@ class _Checker:
             return None
         return row
 
-    def added(self, position: int, node: DraftNode, row: ops.Row, arguments: Arguments) -> int:
+    def added(self, position: int, row: ops.Row, arguments: Arguments, parameters: Parameters) -> int:
+        node = self.draft.nodes[position]
         try:
-            index = ops.emit(self.builder, row.name, arguments, node.parameters)
+            index = ops.emit(self.builder, row.name, arguments, parameters)
         except ShapeMismatch as mismatch:
             self.node_mistake(position, "arguments", mismatch.reason, mismatch.message)
             return _BROKEN
@@ -303,9 +343,25 @@ class _Checker:
         if shape and size(shape) > self.limits.maximum_elements_per_value:
             self.too_large(f"nodes[{position}]", shape, node=position, name=node.name)
             return _BROKEN
+        if not self.is_shallow(position, row, parameters):
+            return _BROKEN
         if node.name:
             self.builder.label(index, node.name[: self.limits.maximum_name_characters])
         return index
+
+    def is_shallow(self, position: int, row: ops.Row, parameters: Parameters) -> bool:
+        """Whether not too many loops stand in one another; counts those of a node that has a body."""
+        limit = self.limits.maximum_loop_depth
+        for _, value in parameters:
+            if isinstance(value, Body):
+                repeats = isinstance(row, ops.ArrayOperation) and row.repeats
+                self.depth = max(self.depth, self.bodies.depth_of[value.digest] + repeats)
+        if self.depth <= limit:
+            return True
+        description = f"{self.depth} loops stand in one another, limit {limit}; knob: maximum_loop_depth"
+        self.node_mistake(position, "parameters", "LOOP_TOO_DEEP", description)
+        self.depth = limit
+        return False
 
     def misplaced(self, position: int, place: int, argument: int, index: int) -> None:
         total = index - position + len(self.draft.nodes)

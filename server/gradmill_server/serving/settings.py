@@ -161,7 +161,7 @@ class Settings:
 
 
 _LIMIT_SUMMARIES: Mapping[str, tuple[str, str]] = {
-    "maximum_nodes": ("nodes", "size of a function, inputs and constants included"),
+    "maximum_nodes": ("nodes", "size of a function with its bodies, inputs and constants included"),
     "maximum_inputs": ("inputs", "inputs of a function"),
     "maximum_outputs": ("outputs", "outputs of a function"),
     "maximum_elements_per_value": ("elements", "size of one array value at one point"),
@@ -170,6 +170,9 @@ _LIMIT_SUMMARIES: Mapping[str, tuple[str, str]] = {
     "maximum_name_characters": ("characters", "length of a name"),
     "maximum_formula_characters": ("characters", "length of a formula"),
     "maximum_formula_depth": ("levels", "nesting of parentheses and brackets in a formula"),
+    "maximum_functions": ("functions", "bodies of loops and calls that a function brings along"),
+    "maximum_loop_depth": ("loops", "loops that stand in one another"),
+    "maximum_loop_bytes": ("bytes", "carries of one loop that reverse mode stores for a point"),
     "maximum_program_nodes": ("nodes", "size of a function with the derivatives wanted of it"),
     "maximum_points": ("points", "points of one call"),
     "maximum_directions": ("directions", "cotangents, tangents or vectors of one wish"),

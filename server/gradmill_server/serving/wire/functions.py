@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, overload
+from typing import Generic, Protocol, TypeVar, overload
 
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill.v1 import graph_pb2
 
 from gradmill_server.engine.canonical import DIGEST_BYTES
-from gradmill_server.engine.check import (
+from gradmill_server.engine.check import check, check_inputs
+from gradmill_server.engine.checkpoints import Checkpoint, never
+from gradmill_server.engine.drafts import (
     DraftConstant,
+    DraftFunction,
     DraftInput,
     DraftNode,
     DraftOutput,
+    DraftParameters,
     GraphDraft,
-    check,
-    check_inputs,
 )
-from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.errors import InvalidGraph, quote
 from gradmill_server.engine.formula import parse_formula
-from gradmill_server.engine.ir import Graph, Parameters, ParameterValue
+from gradmill_server.engine.ir import Graph, ParameterValue
 from gradmill_server.engine.limits import Limits
 from gradmill_server.serving.errors import RequestMalformed
 from gradmill_server.serving.wire.arrays import check_element_type, read_elements
+
+Message = TypeVar("Message")
+Draft = TypeVar("Draft")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,38 +120,50 @@ def _draft(message: graph_pb2.Graph, field: str) -> GraphDraft:
             for position, constant in enumerate(message.constants)
         ],
         operation_names=list(message.operation_names),
-        nodes=_DraftNodes(message, field),
+        nodes=_DraftNodes(message.nodes, f"{field}.nodes"),
         outputs=[DraftOutput(output.name, output.value) for output in message.outputs],
+        functions=_DraftFunctions(message.functions, f"{field}.functions"),
     )
 
 
-class _DraftNodes(Sequence[DraftNode]):
-    """The nodes of a message. Each is drafted when it is looked at: together they would be larger than the graph."""
+class _Drafts(Sequence[Draft], ABC, Generic[Message, Draft]):
+    """Messages, each of which is drafted when it is looked at: together the drafts would be larger than the graph."""
 
-    def __init__(self, message: graph_pb2.Graph, field: str) -> None:
-        self._messages = message.nodes
+    def __init__(self, messages: Sequence[Message], field: str) -> None:
+        self._messages = messages
         self._field = field
 
     def __len__(self) -> int:
         return len(self._messages)
 
     @overload
-    def __getitem__(self, position: int) -> DraftNode: ...
+    def __getitem__(self, position: int) -> Draft: ...
 
     @overload
-    def __getitem__(self, position: slice) -> list[DraftNode]: ...
+    def __getitem__(self, position: slice) -> list[Draft]: ...
 
-    def __getitem__(self, position: int | slice) -> DraftNode | list[DraftNode]:
+    def __getitem__(self, position: int | slice) -> Draft | list[Draft]:
         if isinstance(position, slice):
             return [self[place] for place in range(*position.indices(len(self)))]
         return self._draft(position, self._messages[position])
 
-    def __iter__(self) -> Iterator[DraftNode]:
+    def __iter__(self) -> Iterator[Draft]:
         for position, message in enumerate(self._messages):
             yield self._draft(position, message)
 
+    @abstractmethod
+    def _draft(self, position: int, message: Message) -> Draft:
+        """Return the draft of a message, given its place in the list."""
+
+
+class _DraftFunctions(_Drafts[graph_pb2.Graph, GraphDraft]):
+    def _draft(self, position: int, message: graph_pb2.Graph) -> GraphDraft:
+        return _draft(message, f"{self._field}[{position}]")
+
+
+class _DraftNodes(_Drafts[graph_pb2.Node, DraftNode]):
     def _draft(self, position: int, message: graph_pb2.Node) -> DraftNode:
-        parameters = _parameters(message, f"{self._field}.nodes[{position}]") if message.parameters else ()
+        parameters = _parameters(message, f"{self._field}[{position}]") if message.parameters else ()
         # Sliced, because going through a repeated field one by one takes twice as long.
         return DraftNode(message.operation, message.arguments[:], parameters, message.name)
 
@@ -164,8 +181,8 @@ def _draft_constant(message: graph_pb2.Array, field: str) -> DraftConstant:
     return DraftConstant(tuple(message.shape), read_elements(message, field, InvalidGraph.from_violations))
 
 
-def _parameters(node: graph_pb2.Node, field: str) -> Parameters:
-    parameters: list[tuple[str, ParameterValue]] = []
+def _parameters(node: graph_pb2.Node, field: str) -> DraftParameters:
+    parameters: list[tuple[str, ParameterValue | DraftFunction]] = []
     for position, parameter in enumerate(node.parameters):
         value = _parameter_value(parameter)
         if value is None:
@@ -177,7 +194,7 @@ def _parameters(node: graph_pb2.Node, field: str) -> Parameters:
     return tuple(parameters)
 
 
-def _parameter_value(parameter: graph_pb2.Parameter) -> ParameterValue | None:
+def _parameter_value(parameter: graph_pb2.Parameter) -> ParameterValue | DraftFunction | None:
     match parameter.WhichOneof("value"):
         case "integer":
             return parameter.integer
@@ -187,5 +204,7 @@ def _parameter_value(parameter: graph_pb2.Parameter) -> ParameterValue | None:
             return parameter.text
         case "integers":
             return tuple(parameter.integers.values)
+        case "function":
+            return DraftFunction(parameter.function)
         case _:
             return None
