@@ -41,8 +41,10 @@ from gradmill.explanation import ExplainedNode, Explanation
 from gradmill.formulas import Formula, formula
 from gradmill.functions import *  # noqa: F403 - one function for each element-wise row of the table of operations
 from gradmill.graph import Input
+from gradmill.loops import fold, map, scan  # noqa: A004 - as in jax.lax
 from gradmill.opening import connect, connect_async, local, local_async
 from gradmill.results import Result, Timings
+from gradmill.reusable import Reusable, reusable
 from gradmill.settings import Batching, RetryPolicy
 from gradmill.sources import FunctionLike
 from gradmill.sparse import SparseMatrix
@@ -73,6 +75,7 @@ __all__ = [
     "OutputInfo",
     "Result",
     "RetryPolicy",
+    "Reusable",
     "ServerError",
     "SparseMatrix",
     "Timings",
@@ -85,12 +88,16 @@ __all__ = [
     "connect",
     "connect_async",
     "e",
+    "fold",
     "formula",
     "inputs",
     "local",
     "local_async",
+    "map",
     "outputs",
     "pi",
+    "reusable",
+    "scan",
 ]
 __all__ += _functions.__all__
 __all__ += _arrays.__all__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 
@@ -56,6 +56,19 @@ def number_in(trace: Trace, operand: Handle | Real) -> int:
     return operand._number if own is trace else trace.captured(own, operand._number)  # noqa: SLF001 - same module
 
 
+def number_inside(name: str, trace: Trace, operand: Handle | Real) -> int:
+    """Return the number of an operand in a trace that it must belong to, or that must be inside the operand's.
+
+    Raises:
+        TracingError: the operand is of another set of inputs, or inside a body that is over.
+    """
+    if isinstance(operand, Handle):
+        own = operand._trace  # noqa: SLF001 - same module
+        if own is not trace and (own.is_over or innermost(name, trace, own) is not trace):
+            _refuse_over(name, own)
+    return number_in(trace, operand)
+
+
 def common_trace(name: str, operands: Iterable[object]) -> Trace:
     """Return the trace in which an operation on these operands belongs: the innermost of theirs.
 
@@ -68,7 +81,9 @@ def common_trace(name: str, operands: Iterable[object]) -> Trace:
         if isinstance(operand, Handle):
             other = operand._trace  # noqa: SLF001 - same module
             if other is not trace:
-                trace = _live(name, other if trace is None else innermost(name, trace, other))
+                if other.is_over:
+                    _refuse_over(name, other)
+                trace = other if trace is None else innermost(name, trace, other)
         elif not isinstance(operand, REAL_TYPES):
             message = f"{name}: {type(operand).__name__} is neither a traced value nor a real number or array"
             raise TypeError(message)
@@ -93,10 +108,8 @@ def innermost(name: str, one: Trace, other: Trace) -> Trace:
     return other if is_outside else one
 
 
-def _live(name: str, trace: Trace) -> Trace:
-    if trace.is_over:
-        refuse(
-            f"{name}: a value computed inside {trace!r} is used outside of it",
-            "Return it from the body: what a body returns is what can be used after it.",
-        )
-    return trace
+def _refuse_over(name: str, trace: Trace) -> NoReturn:
+    refuse(
+        f"{name}: a value computed inside {trace!r} is used outside of it",
+        "Return it from the body: what a body returns is what can be used after it.",
+    )

@@ -375,14 +375,14 @@ def _logdet(_parameters: Parameters, shapes: Sequence[Shape]) -> Shape:
 
 def _solved(_parameters: Parameters, shapes: Sequence[Shape]) -> Shape:
     matrix, right = shapes
-    side = matrix[-1:]
-    if len(matrix) < _MATRIX_RANK or matrix[-2:-1] != side:
+    rows = matrix[-2:-1]
+    if len(matrix) < _MATRIX_RANK or matrix[-1:] != rows:
         problem = "do not begin with a square matrix"
         raise _Mistake(problem)
-    if right != matrix[:-1] and (len(right) != len(matrix) or right[:-1] != matrix[:-1]):
+    if (right if len(right) == 1 else right[-2:-1]) != rows:
         problem = "do not fit: a row of the right side for each row of the matrix"
         raise _Mistake(problem)
-    return right
+    return matrix[:-2] + right if len(right) == 1 else broadcast({}, [matrix[:-2], right[:-2]]) + right[-2:]
 
 
 # Loops and calls.

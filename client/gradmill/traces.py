@@ -88,10 +88,16 @@ class Trace:
 
     def encloses(self, other: Trace) -> bool:
         """Whether the other trace is inside this one."""
-        inner = other.parent
-        while inner is not None and inner is not self:
+        inner = other
+        while inner.parent is not None:
             inner = inner.parent
-        return inner is self
+            if inner is self:
+                return True
+        return inner.adopts(self)
+
+    def adopts(self, outer: Trace) -> bool:  # noqa: ARG002 - for traces that are inside another
+        """Whether this trace, with none around it so far, is inside the one given from now on."""
+        return False
 
     def captured(self, trace: Trace, number: int) -> int:  # noqa: ARG002 - for traces that have one around them
         """Take in a value of an enclosing trace and return its number here."""

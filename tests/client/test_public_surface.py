@@ -15,9 +15,10 @@ OWN_NAMES = {
     "AccessDeniedError", "AsyncClient", "Batching", "CancelledError", "Client", "ClientClosedError",
     "DeadlineExceededError", "ExplainedNode", "Explanation", "Expression", "Formula", "FunctionInfo", "FunctionLike",
     "GradmillError", "Input", "InvalidRequestError", "LimitError", "MissingExtraError", "NotFoundError",
-    "OperationInfo", "OutputInfo", "Result", "RetryPolicy", "ServerError", "SparseMatrix", "Timings", "TracedFunction",
-    "TracingError", "UnavailableError", "UnsupportedError", "Violation", "__version__", "connect", "connect_async", "e",
-    "formula", "inputs", "local", "local_async", "outputs", "pi",
+    "OperationInfo", "OutputInfo", "Result", "RetryPolicy", "Reusable", "ServerError", "SparseMatrix", "Timings",
+    "TracedFunction", "TracingError", "UnavailableError", "UnsupportedError", "Violation", "__version__", "connect",
+    "connect_async", "e", "fold", "formula", "inputs", "local", "local_async", "map", "outputs", "pi", "reusable",
+    "scan",
 }  # fmt: skip
 
 BLOCKER = """
