@@ -350,15 +350,7 @@ def einsum(subscripts: str, /, *operands: Operand) -> Expression:
 
     A letter that the result lacks is summed over. Without ``->`` the result has the letters that occur once, sorted.
     """
-    written = normal_forms.explicit_subscripts(subscripts)
-    if not set(written) <= _SUBSCRIPTS:
-        refuse(
-            f"einsum: {subscripts!r} is not made of letters, commas and ->", "Write every axis as a letter of its own."
-        )
-    return apply("einsum", *operands, subscripts=written)
-
-
-_SUBSCRIPTS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ,->")
+    return apply("einsum", *operands, subscripts=normal_forms.explicit_subscripts(subscripts))
 
 
 def solve(a: Operand, b: Operand, /) -> Expression:

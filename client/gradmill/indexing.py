@@ -74,15 +74,15 @@ def _refuse_traced(*entries: object) -> None:
 
 
 def _completed(items: list[_Item], shape: Shape) -> list[_Item]:
-    """Return items with one for each axis: full slices in place of the ellipsis, or behind."""
+    """Return items with one for each axis: full slices after the ellipsis, or at the end."""
     used = sum(map(_axes_used, items))
     dots = [place for place, item in enumerate(items) if item is Ellipsis]
     if used > len(shape):
         refuse_shapes(_NAME, f"has {len(shape)} axes, but the index is for {used}", [shape])
     if len(dots) > 1:
         refuse_shapes(_NAME, "has an index with more than one ellipsis", [shape])
-    place = dots[0] if dots else len(items)
-    return [*items[:place], *[slice(None)] * (len(shape) - used), *items[place + 1 :]]
+    place = dots[0] + 1 if dots else len(items)
+    return [*items[:place], *[slice(None)] * (len(shape) - used), *items[place:]]
 
 
 def _axes_used(item: _Item) -> int:

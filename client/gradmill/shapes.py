@@ -7,6 +7,7 @@ A test compares the two. An operation without a rule here is element-wise.
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeAlias, TypeVar
 
@@ -337,8 +338,11 @@ def _outer(_parameters: Parameters, shapes: Sequence[Shape]) -> Shape:
 
 
 def _einsum(parameters: Parameters, shapes: Sequence[Shape]) -> Shape:
-    given, _, result = _wanted(parameters, "subscripts", str).partition("->")
+    given, arrow, result = _wanted(parameters, "subscripts", str).partition("->")
     operands = given.split(",")
+    if not arrow or not set(given + result) <= {",", *string.ascii_letters}:
+        problem = f"cannot go by {given + arrow + result!r}: a letter for each axis, ',' and '->' are all there may be"
+        raise _Mistake(problem)
     if len(operands) != len(shapes) or len(shapes) > _MOST_CONTRACTED:
         problem = f"are not as many as {given!r} names; einsum takes one or two"
         raise _Mistake(problem)

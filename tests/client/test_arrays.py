@@ -272,7 +272,7 @@ MISTAKES: list[tuple[Callable[[gm.Expression], object], str]] = [
     (lambda x: gm.einsum("ij,ij->k", x, x), "cannot give 'k'"),
     (lambda x: gm.einsum("ij,jk", x, x), r"einsum: shapes \(4, 3\) and \(4, 3\) do not fit 'ij,jk'"),
     (lambda x: gm.einsum("i", x), r"einsum: shape \(4, 3\) does not fit 'i'"),
-    (lambda x: gm.einsum("...i", x), "is not made of letters"),
+    (lambda x: gm.einsum("...i", x), "cannot go by '...i->i': a letter for each axis"),
     (lambda x: gm.einsum("ij,ij,ij", x, x, x), "einsum takes one or two"),
     (gm.cholesky, r"cholesky: shape \(4, 3\) is not that of a square matrix"),
     (lambda x: gm.solve(x[:3], x), r"solve: shapes \(3, 3\) and \(4, 3\) do not fit"),

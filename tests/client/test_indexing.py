@@ -128,7 +128,8 @@ def test_an_index_that_names_nothing_shows_the_shape_and_the_line(key: object, p
 def test_arrays_of_indices_stand_side_by_side() -> None:
     """NumPy moves axes when something stands between arrays of indices; that is refused, with another way."""
     x = gm.inputs("x", shape=(2, 4, 3))
-    for key in ([0, 1], slice(None), [0, 1]), (0, slice(None), [0, 1]), ([0, 1], None, 0):
+    apart = ([0, 1], slice(None), [0, 1]), (0, slice(None), [0, 1]), ([0, 1], None, 0), (slice(None), [0, 1], ..., 0)
+    for key in apart:
         with pytest.raises(gm.TracingError, match="in two steps") as caught:
             x[key]
         assert "(2, 4, 3)" in str(caught.value)
