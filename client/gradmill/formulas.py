@@ -26,7 +26,8 @@ def formula(text: str, inputs: Iterable[str] | Mapping[str, int | Shape] | None 
     """Return a function given as text.
 
     One statement a line (or separated by ``;``), ``name = expression`` names an intermediate, ``# ...`` is a comment,
-    and a closing ``return a, b`` gives several outputs. `gradmill functions` lists what a formula may call.
+    and a closing ``return a, b`` gives several outputs. `gradmill functions` lists what a formula may call. Arrays
+    follow NumPy: ``x[1:]``, ``x @ y``, ``sum(x, axis=0)``.
 
     Args:
         text: the formula.

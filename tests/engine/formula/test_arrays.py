@@ -154,6 +154,7 @@ CASES: list[tuple[str, Callable[[Point], Any]]] = [
     ("concatenate([x, 2*x], axis=1)", lambda p: np.concatenate([p.x, 2 * p.x], 1)),
     ("concatenate((y, z, [1, 2]))", lambda p: np.concatenate([p.y, p.z, [1, 2]])),
     ("concatenate([x])", lambda p: p.x),
+    ("concatenate([x, y], axis=None)", lambda p: np.concatenate([p.x, p.y], axis=None)),
     ("stack([z, 2*z], axis=-1)", lambda p: np.stack([p.z, 2 * p.z], -1)),
     ("flip(x) + flip(x, axis=0) + flip(x, (1,))", lambda p: np.flip(p.x) + np.flip(p.x, 0) + np.flip(p.x, 1)),
     ("repeat(x, 2)", lambda p: np.repeat(p.x, 2)),
@@ -176,6 +177,7 @@ CASES: list[tuple[str, Callable[[Point], Any]]] = [
     ("logdet(a)", lambda p: np.linalg.slogdet(p.a)[1]),
     ("solve_triangular(a, z, lower=True)", lambda p: np.linalg.solve(np.tril(p.a), p.z)),
     ("solve_triangular(a, z, lower=True, transposed=True)", lambda p: np.linalg.solve(np.tril(p.a).T, p.z)),
+    ("solve_triangular(a, z, trans=1)", lambda p: np.linalg.solve(np.triu(p.a).T, p.z)),
     ("solve_triangular(a, z, unit_diagonal=True)", lambda p: np.linalg.solve(np.triu(p.a, 1) + np.eye(3), p.z)),
 ]
 """Formulas of x (3, 4), y (4,), z (3,), t (2, 3, 4), s () and a positive definite matrix a (3, 3)."""

@@ -120,11 +120,13 @@ _AXES = option("axis", or_none(Reader.integers), None)
 _AXES_BY_NAME = _AXES._replace(by_name=True)
 _AXIS = option("axis", Reader.integer, -1)
 _FIRST_AXIS = option("axis", Reader.integer, 0)
+_FIRST_AXIS_OR_ALL = option("axis", or_none(Reader.integer), 0)
 _AXIS_OR_ALL = option("axis", or_none(Reader.integer), None)
 _LAST_AXIS_OR_ALL = option("axis", or_none(Reader.integer), -1)
 _KEEPDIMS = option("keepdims", Reader.flag, default=False, by_name=True)
 _DDOF = option("ddof", Reader.integer, 0, by_name=True)
-_FLAGS = [option(name, Reader.flag, default=False, by_name=True) for name in ("lower", "transposed", "unit_diagonal")]
+_LOWER, _UNIT_DIAGONAL = [option(name, Reader.flag, default=False, by_name=True) for name in ("lower", "unit_diagonal")]
+_TRANSPOSED = option("transposed", Reader.switch, default=False, by_name=True)._replace(other_name="trans")
 _ARRAYS = Parameter("arrays", Kind.LIST)
 
 _REDUCTIONS = ("sum", "mean", "prod", "amax", "amin", "any", "all", "logsumexp")
@@ -154,7 +156,7 @@ SIGNATURES: Mapping[str, Signature] = MappingProxyType(
             reshaping.moveaxis, (_X, static("source", Reader.integer), static("destination", Reader.integer))
         ),
         "broadcast_to": Signature(reshaping.broadcast_to, (_X, _SHAPE)),
-        "concatenate": Signature(reshaping.concatenate, (_ARRAYS, _FIRST_AXIS)),
+        "concatenate": Signature(reshaping.concatenate, (_ARRAYS, _FIRST_AXIS_OR_ALL)),
         "stack": Signature(reshaping.stack, (_ARRAYS, _FIRST_AXIS)),
         "flip": Signature(reshaping.flip, (_X, _AXES)),
         "repeat": Signature(reshaping.repeat, (_X, static("repeats", Reader.integer), _AXIS_OR_ALL)),
@@ -166,7 +168,7 @@ SIGNATURES: Mapping[str, Signature] = MappingProxyType(
         "trace": Signature(_plain("trace"), (_X,)),
         "solve": Signature(_plain("solve"), (_A, _B)),
         "inv": Signature(_plain("inverse"), (_A,)),
-        "solve_triangular": Signature(_solve_triangular, (_A, _B, *_FLAGS)),
+        "solve_triangular": Signature(_solve_triangular, (_A, _B, _LOWER, _TRANSPOSED, _UNIT_DIAGONAL)),
         "einsum": Signature(_einsum, (static("subscripts", Reader.text), Parameter("operands", Kind.REST))),
         "array": Signature(constants.array, (_X,)),
         "zeros": Signature(constants.zeros, (_SHAPE,)),

@@ -100,8 +100,10 @@ def broadcast_to(site: Site, x: int, shape: int | tuple[int, ...]) -> int:
     return x if wanted == site.shape(x) else site.emit("broadcast_to", x, shape=wanted)
 
 
-def concatenate(site: Site, arrays: Sequence[int], along: int) -> int:
-    """Write ``concatenate``; of one array, nothing."""
+def concatenate(site: Site, arrays: Sequence[int], along: int | None) -> int:
+    """Write ``concatenate`` along an axis, or of all elements in one row; of one array, nothing."""
+    if along is None:
+        arrays, along = [flat(site, x) for x in arrays], 0
     place = axis(site, along, len(site.shape(arrays[0])))
     return arrays[0] if len(arrays) == 1 else site.emit("concatenate", *arrays, axis=place)
 

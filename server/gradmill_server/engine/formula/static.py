@@ -119,6 +119,16 @@ class Reader:
             raise self.mistake(written, "must be True or False")
         return value
 
+    def switch(self, written: Written) -> bool:
+        """Return whether ``True`` or ``1`` stands there, as SciPy takes both.
+
+        Raises:
+            InvalidFormula: for anything but those and ``False`` and ``0``.
+        """
+        if isinstance(written, Token) and written.value in {"0", "1"}:
+            return bool(written.value == "1")
+        return self.flag(written)
+
     def text(self, written: Written) -> str:
         """Return a quoted text without its quotes.
 
