@@ -25,6 +25,7 @@ class Limits:
         maximum_loop_bytes: bytes that reverse mode stores for a loop at one point, of the carries that its steps began
             with; with more of them a loop is cut into segments, whose steps are computed once more.
         maximum_program_nodes: values of a function together with the derivatives wanted of it.
+        maximum_pattern_bytes: bytes of the sets that the pattern of one sparse derivative is found with.
         maximum_points: points of one call.
         maximum_directions: cotangents, tangents or vectors of one wish.
         maximum_result_bytes: bytes of all results that one call holds at a time.
@@ -44,6 +45,7 @@ class Limits:
     maximum_loop_depth: int = 16
     maximum_loop_bytes: int = 64 * 1024 * 1024
     maximum_program_nodes: int = 10_000_000
+    maximum_pattern_bytes: int = 256 * 1024 * 1024
     maximum_points: int = 10_000_000
     maximum_directions: int = 1_000
     maximum_result_bytes: int = 1024 * 1024 * 1024

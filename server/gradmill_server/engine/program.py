@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, backward
+from gradmill_server.engine.autodiff import Propagation
 from gradmill_server.engine.backends.choice import executable, runs_natively
 from gradmill_server.engine.backends.results import ResultGroup
-from gradmill_server.engine.checkpoints import Checkpoint, never, watched
-from gradmill_server.engine.errors import LimitExceeded
-from gradmill_server.engine.ir import Graph, GraphBuilder, Output, Shape, size
+from gradmill_server.engine.checkpoints import Checkpoint, never
+from gradmill_server.engine.derivatives.differentiation import Differentiated, DirectionInput, Part, differentiate
+from gradmill_server.engine.errors import InvalidPoints, LimitExceeded
+from gradmill_server.engine.ir import Graph, size
 from gradmill_server.engine.passes.bodies import through_bodies
 from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.passes.inline import inline_calls
 from gradmill_server.engine.passes.simplify import simplify
 from gradmill_server.engine.passes.stable_forms import use_stable_forms
-from gradmill_server.engine.wants import Kind, Want
+from gradmill_server.engine.wants import SPARSE, Kind, Want
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     import numpy.typing as npt
 
     from gradmill_server.engine.ir import FloatArray
@@ -34,7 +36,7 @@ VALUE_NOT_FINITE = 1
 DERIVATIVE_NOT_FINITE = 2
 """Bit of a point's flags: a wanted derivative is not finite."""
 
-_FLAG_OF = {Kind.VALUE: VALUE_NOT_FINITE, Kind.GRADIENT: DERIVATIVE_NOT_FINITE}
+_FLAG_OF = {kind: VALUE_NOT_FINITE if kind is Kind.VALUE else DERIVATIVE_NOT_FINITE for kind in Kind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,34 @@ class Options:
 
 
 class ResultArray(NamedTuple):
-    """One array of results, float64.
+    """One array of results, float64, [points, ...].
+
+    Of derivatives with respect to several inputs there is an array for each, or, when the points came as a matrix, one
+    whose last axis runs over the elements of all wanted inputs in declared order. With E for these elements, K for the
+    number of directions:
+
+    - VALUE [points, *output shape];
+    - GRADIENT, HESSIAN_DIAGONAL [points, *input shape], or [points, E];
+    - VJP [points, K, *input shape], or [points, K, E], of all wanted outputs together;
+    - JVP [points, K, *output shape], by all wanted inputs together;
+    - JACOBIAN [points, *output shape, *input shape], or [points, *output shape, E];
+    - HVP [points, K, *input shape], or [points, K, E];
+    - HESSIAN [points, *input shape, *second input's shape], or [points, E, E];
+    - SPARSE_JACOBIAN, SPARSE_HESSIAN [points, nonzeros], in the order of `Program.patterns`.
 
     Attributes:
         kind: what it holds.
-        output: the output it belongs to.
-        with_respect_to: the input, or empty for values and for points that came as a matrix.
-        array: values [points, *output shape]; gradients [points, *input shape], or [points, elements] for a matrix.
+        output: the output it belongs to; empty for a VJP.
+        with_respect_to: the input; empty for values, JVP and sparse results, and for points that came as a matrix.
+        array: the numbers.
+        second_with_respect_to: the second input of a Hessian.
     """
 
     kind: Kind
     output: str
     with_respect_to: str
     array: FloatArray
+    second_with_respect_to: str = ""
 
 
 class Evaluation(NamedTuple):
@@ -86,15 +103,6 @@ _new_result = tuple.__new__
 """Makes a `ResultArray` of a tuple in half the time that calling the class takes: there is one for each input."""
 
 
-class _Group(NamedTuple):
-    """Results of one want and one output, which stand next to one another among the outputs of the graph."""
-
-    want: int
-    output: str
-    with_respect_to: tuple[str, ...]
-    shapes: tuple[Shape, ...]
-
-
 class Program:
     """A compiled function. Immutable; evaluates in many threads at once.
 
@@ -103,6 +111,8 @@ class Program:
         stable_forms: names of the stable forms applied.
         node_count: values computed at each point, inputs and constants included.
         point_bytes: bytes of the results at one point.
+        patterns: of sparse derivatives, by the want's number and the output's name.
+        modes: "forward" or "reverse" for each Jacobian, likewise: how it is computed.
         byte_size: estimated bytes it occupies.
     """
 
@@ -110,74 +120,146 @@ class Program:
         self,
         wants: tuple[Want, ...],
         stable_forms: tuple[str, ...],
-        groups: list[_Group],
-        differentiated: Graph,
+        made: Differentiated,
         *,
         native: bool,
         checkpoint: Checkpoint = never,
     ) -> None:
-        """Prepare a differentiated graph, whose outputs are described by ``groups``, for a backend."""
+        """Prepare a differentiated graph for a backend."""
         self.wants = wants
         self.stable_forms = stable_forms
-        self.node_count = len(differentiated.nodes)
-        kinds = [wants[group.want].kind for group in groups]
-        described = [
-            ResultGroup(_FLAG_OF[kind], group.shapes, kind is Kind.GRADIENT)
-            for kind, group in zip(kinds, groups, strict=True)
-        ]
-        in_order = iter(zip(kinds, groups, strict=True))
-        self._named = [
-            [(kind, group.output, group.with_respect_to) for kind, group in islice(in_order, len(want.outputs))]
-            for want in wants
-        ]
-        self._executable = executable(differentiated, described, native=native, checkpoint=checkpoint)
+        self.node_count = len(made.graph.nodes)
+        self.patterns = made.patterns
+        self.modes = made.modes
+        self._directions = made.directions
+        self._parts = made.parts
+        groups = [_described(part) for part in made.parts if part.is_row or size(part.shape)]
+        self._executable = executable(made.graph, groups, native=native, checkpoint=checkpoint)
         self.point_bytes = 8 * sum(size(shape) for group in groups for shape in group.shapes)
-        self.byte_size = _BYTES_PER_PROGRAM + _BYTES_PER_GROUP * len(groups) + self._executable.byte_size
+        patterns = sum(pattern.columns.nbytes + pattern.row_starts.nbytes for pattern in made.patterns.values())
+        described = _BYTES_PER_PROGRAM + _BYTES_PER_GROUP * len(groups)
+        self.byte_size = described + patterns + self._executable.byte_size
 
-    def evaluate(self, points: PointBatch, limits: Limits, checkpoint: Checkpoint) -> Evaluation:
+    def evaluate(
+        self,
+        points: PointBatch,
+        limits: Limits,
+        checkpoint: Checkpoint,
+        directions: Sequence[Mapping[str, FloatArray]] = (),
+    ) -> Evaluation:
         """Evaluate at a batch of points, block by block.
 
         Args:
             points: the points, checked against the function's inputs.
             limits: bounds on points, scratch and results.
             checkpoint: called every few milliseconds; may raise DeadlineExceeded or Cancelled to stop.
+            directions: for each want that takes some, in order, for each output (cotangents) or input (tangents,
+                vectors) an array [points, directions, *shape], or [1, directions, *shape] for directions that all
+                points share; zeros for a name that is missing.
 
         Raises:
             LimitExceeded: for too many points, results or intermediate values; before anything is computed.
+            InvalidPoints: for directions of another shape.
         """
         points.check_limit(limits)
         result_bytes = self.point_bytes * points.count
         if result_bytes > limits.maximum_result_bytes:
-            raise _too_large(
-                limits,
+            raise LimitExceeded.of(
                 what="bytes of results",
-                value=result_bytes,
                 reason="RESULT_TOO_LARGE",
+                value=result_bytes,
+                limit=limits.maximum_result_bytes,
                 knob="maximum_result_bytes",
             )
+        further = self._checked(directions, points.count) if self._directions or directions else ()
         if points.matrix is not None:
-            arrays, point_flags = self._executable.evaluate_rows(points.matrix, limits, checkpoint)
-            each = iter(arrays)
-            named = [
-                [_new_result(ResultArray, (kind, output, "", next(each))) for kind, output, _ in want]
-                for want in self._named
-            ]
-            return Evaluation(named, point_flags)
-        groups, point_flags = self._executable.evaluate_columns(points.arrays, points.count, limits, checkpoint)
-        members = iter(groups)
-        named = [
-            [
-                _new_result(ResultArray, (kind, output, name, values))
-                for kind, output, names in want
-                for name, values in zip(names, next(members), strict=True)
-            ]
-            for want in self._named
-        ]
-        return Evaluation(named, point_flags)
+            matrix = _widened(points.matrix, further) if further else points.matrix
+            arrays, flags = self._executable.evaluate_rows(matrix, limits, checkpoint)
+            return Evaluation(self._by_matrix(arrays, points.count), flags)
+        columns = [*points.arrays, *further]
+        members, flags = self._executable.evaluate_columns(columns, points.count, limits, checkpoint)
+        return Evaluation(self._by_input(members, points.count), flags)
+
+    def _checked(self, directions: Sequence[Mapping[str, FloatArray]], count: int) -> list[FloatArray]:
+        """Return the arrays of directions in the order of the graph's further inputs."""
+        takers = list(dict.fromkeys(entry.want for entry in self._directions))
+        if len(takers) != len(directions):
+            message = f"directions: {len(takers)} wants take some, {len(directions)} were given"
+            raise InvalidPoints(message, reason="DIRECTIONS_COUNT", metadata={"field": "directions"})
+        given = dict(zip(takers, directions, strict=True))
+        return [_direction(entry, given[entry.want].get(entry.name), count) for entry in self._directions]
+
+    def _by_matrix(self, arrays: Sequence[FloatArray], count: int) -> list[list[ResultArray]]:
+        """Name results at points that came as a matrix."""
+        named: list[list[ResultArray]] = [[] for _ in self.wants]
+        each = iter(arrays)
+        for part in self._parts:
+            array = next(each) if part.is_row or size(part.shape) else np.zeros((count, *part.shape))
+            named[part.want].append(_new_result(ResultArray, (part.kind, part.output, "", array, "")))
+        return named
+
+    def _by_input(self, members: Sequence[list[FloatArray]], count: int) -> list[list[ResultArray]]:
+        """Name results at points that came as an array for each input."""
+        named: list[list[ResultArray]] = [[] for _ in self.wants]
+        each = iter(members)
+        for part in self._parts:
+            results = named[part.want]
+            if part.is_row:
+                for name, values in zip(part.inputs, next(each), strict=True):
+                    results.append(_new_result(ResultArray, (part.kind, part.output, name, values, "")))
+                continue
+            (array,) = next(each) if size(part.shape) else [np.zeros((count, *part.shape))]
+            results += _taken_apart(part, array)
+        return named
 
 
-def _too_large(limits: Limits, *, what: str, value: int, reason: str, knob: str) -> LimitExceeded:
-    return LimitExceeded.of(what, reason=reason, value=value, limit=getattr(limits, knob), knob=knob)
+def _described(part: Part) -> ResultGroup:
+    """Return a part as backends see it."""
+    return ResultGroup(_FLAG_OF[part.kind], part.shapes if part.is_row else (part.shape,), part.is_row)
+
+
+def _taken_apart(part: Part, array: FloatArray) -> Iterator[ResultArray]:
+    """Take results [points, ..., elements of all inputs] apart by input; those of a Hessian by two."""
+    if part.kind in SPARSE or not part.inputs:
+        yield ResultArray(part.kind, part.output, "", array)
+        return
+    if part.kind is not Kind.HESSIAN:
+        for name, values in _split(part, array, array.ndim - 1):
+            yield ResultArray(part.kind, part.output, name, values)
+        return
+    for first, rows in _split(part, array, 1):
+        for second, block in _split(part, rows, rows.ndim - 1):
+            yield ResultArray(part.kind, part.output, first, block, second)
+
+
+def _split(part: Part, array: FloatArray, axis: int) -> Iterator[tuple[str, FloatArray]]:
+    """Take an axis over the elements of all inputs apart; each piece has its input's axes in its place."""
+    begin = 0
+    for name, shape in zip(part.inputs, part.shapes, strict=True):
+        count = size(shape)
+        piece = np.take(array, range(begin, begin + count), axis=axis)
+        yield name, piece.reshape(*array.shape[:axis], *shape, *array.shape[axis + 1 :])
+        begin += count
+
+
+def _direction(entry: DirectionInput, array: FloatArray | None, count: int) -> FloatArray:
+    """Return the directions for one output or input, checked; zeros when there are none."""
+    if array is None:
+        return np.zeros((1, *entry.shape))
+    if array.shape[1:] != entry.shape or array.shape[0] not in {1, count}:
+        expected = f"[points, {', '.join(map(str, entry.shape))}]"
+        message = (
+            f"directions for {entry.name!r} have shape {array.shape}, expected {expected} with 1 or {count} points"
+        )
+        raise InvalidPoints(message, reason="DIRECTIONS_SHAPE", metadata={"field": "directions", "name": entry.name})
+    return array
+
+
+def _widened(matrix: FloatArray, further: Sequence[FloatArray]) -> FloatArray:
+    """Return a matrix of points with the elements of further inputs after the function's own."""
+    count = len(matrix)
+    flat = [array.reshape(len(array), -1) for array in further]
+    return np.concatenate([matrix, *(np.broadcast_to(each, (count, each.shape[1])) for each in flat)], axis=1)
 
 
 def compile_program(
@@ -202,11 +284,10 @@ def compile_program(
     graph = through_bodies(graph, lambda each: simplify(expand(each, checkpoint), checkpoint), checkpoint)
     propagation = Propagation(strong_zeros=not options.parity)
     native = runs_natively(graph, checkpoint)
-    groups, differentiated = _differentiated(graph, wants, propagation, limits, checkpoint)
+    made = differentiate(graph, wants, propagation, limits, checkpoint)
     del graph  # of a million nodes, together with what follows, it would be most of the memory
-    simple = through_bodies(differentiated, lambda each: simplify(each, checkpoint), checkpoint)
-    del differentiated
-    return Program(wants, stable_forms, groups, simple, native=native, checkpoint=checkpoint)
+    made.graph = through_bodies(made.graph, lambda each: simplify(each, checkpoint), checkpoint)
+    return Program(wants, stable_forms, made, native=native, checkpoint=checkpoint)
 
 
 def _with_stable_forms(graph: Graph, options: Options, checkpoint: Checkpoint) -> tuple[Graph, tuple[str, ...]]:
@@ -219,36 +300,3 @@ def _with_stable_forms(graph: Graph, options: Options, checkpoint: Checkpoint) -
         return stable
 
     return through_bodies(graph, change, checkpoint), tuple(sorted(applied))
-
-
-def _differentiated(
-    graph: Graph, wants: tuple[Want, ...], propagation: Propagation, limits: Limits, checkpoint: Checkpoint
-) -> tuple[list[_Group], Graph]:
-    """Return one graph that computes all that is wanted, and what its outputs are, group by group."""
-    builder = GraphBuilder.extending(graph, checkpoint)
-    position = {entry.name: index for index, entry in enumerate(graph.inputs)}
-    groups: list[_Group] = []
-    results: list[int] = []
-    for number, want in enumerate(wants):
-        varied = [position[entry] for entry in want.with_respect_to]
-        for name in want.outputs:
-            node = graph.output(name).node
-            if want.kind is Kind.VALUE:
-                groups.append(_Group(number, name, ("",), (graph.nodes[node].shape,)))
-                results.append(node)
-                continue
-            shapes = tuple([graph.inputs[index].shape for index in varied])
-            groups.append(_Group(number, name, want.with_respect_to, shapes))
-            adjoints = backward(builder, node, varied, propagation, checkpoint)
-            for index, shape in zip(varied, shapes, strict=True):
-                adjoint = adjoints[index] if index < len(adjoints) else NO_ADJOINT
-                results.append(builder.constant(np.zeros(shape)) if adjoint == NO_ADJOINT else adjoint)
-            if len(builder) + len(results) > limits.maximum_program_nodes:
-                raise _too_large(
-                    limits,
-                    what="number of values with derivatives, and of results",
-                    value=len(builder) + len(results),
-                    reason="PROGRAM_TOO_LARGE",
-                    knob="maximum_program_nodes",
-                )
-    return groups, builder.finish([Output("", node) for node in watched(results, checkpoint)])

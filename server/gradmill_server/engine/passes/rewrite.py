@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradmill_server.engine.checkpoints import never, watched
-from gradmill_server.engine.ir import Graph, GraphBuilder, Node, Output, renumbered
+from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Node, Output, renumbered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from gradmill_server.engine.checkpoints import Checkpoint
@@ -77,6 +77,21 @@ def _meets(arguments: Arguments, looked_for: AbstractSet[str], operations: list[
         if operations[argument] in looked_for:
             return True
     return False
+
+
+def with_more_inputs(graph: Graph, more: Sequence[Input]) -> Graph:
+    """Return the graph with further inputs after its own, which nothing reads yet."""
+    if not more:
+        return graph
+    builder = GraphBuilder([*graph.inputs, *more])
+    nodes, count = graph.nodes, len(graph.inputs)
+    number = [*range(count), *range(len(builder), len(nodes) + len(more))]
+    operations = [*builder.nodes.operations, *nodes.operations[count:]]
+    arguments = [*builder.nodes.arguments, *[renumbered(entry, number) for entry in nodes.arguments[count:]]]
+    moved = Graph(builder.inputs, graph.nodes, graph.outputs, graph.labels).renumbered(operations, arguments, number)
+    moved.nodes.shapes.update(builder.nodes.shapes)
+    moved.nodes.parameters.update(builder.nodes.parameters)
+    return moved
 
 
 def prune(graph: Graph, checkpoint: Checkpoint = never) -> Graph:

@@ -1,0 +1,197 @@
+"""Every kind of derivative of one function, against one another and against differences of its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from gradmill_server.engine import ops
+from gradmill_server.engine.ir import FloatArray, Graph, Input
+from gradmill_server.engine.limits import Limits
+from gradmill_server.engine.ops.value import Value, apply
+from gradmill_server.engine.points import PointBatch
+from gradmill_server.engine.program import Evaluation, Options, compile_program
+from gradmill_server.engine.wants import Kind, Want, resolve_want
+
+from tests.engine.building import LIMITS, function, no_checkpoint
+
+POINTS = 5
+INPUTS = (Input("s"), Input("v", (3,)), Input("m", (2, 3)))
+ELEMENTS = 10
+
+
+def mixed(s: Value, v: Value, m: Value) -> Mapping[str, Value]:
+    """Return a vector of three and a scalar that mix all elements of the inputs."""
+    product = ops.ARRAYS["matmul"].apply(m, apply("sin", v))
+    vector = apply("exp", v * 0.3) * s + ops.ARRAYS["sum"].apply(m * m, axes=(0,)) * v
+    squares = ops.ARRAYS["sum"].apply(product * product, axes=(0,))
+    return {"vector": vector, "scalar": squares * s + ops.ARRAYS["logsumexp"].apply(v, axes=(0,)) * apply("cos", s)}
+
+
+FUNCTION = function(mixed, *INPUTS)
+
+
+def rows(seed: int = 0, count: int = POINTS) -> FloatArray:
+    """Return a matrix of points."""
+    return np.random.default_rng(seed).normal(size=(count, ELEMENTS))
+
+
+def columns(matrix: FloatArray) -> dict[str, FloatArray]:
+    """Return the same points by input."""
+    return {
+        "s": matrix[..., 0],
+        "v": matrix[..., 1:4],
+        "m": matrix[..., 4:].reshape(*matrix.shape[:-1], 2, 3),
+    }
+
+
+def evaluate(
+    graph: Graph,
+    points: FloatArray | Mapping[str, FloatArray],
+    wants: Sequence[Want],
+    directions: Sequence[Mapping[str, FloatArray]] = (),
+    limits: Limits = LIMITS,
+) -> Evaluation:
+    """Compile and evaluate."""
+    program = compile_program(graph, tuple(wants), Options(), limits)
+    batch = (
+        PointBatch.from_inputs(graph.inputs, points)
+        if isinstance(points, Mapping)
+        else PointBatch.from_matrix(graph.inputs, points)
+    )
+    return program.evaluate(batch, limits, no_checkpoint, directions)
+
+
+def want(kind: Kind, *outputs: str, by: Sequence[str] = (), directions: int = 0) -> Want:
+    """Return a want of the function of this module."""
+    return resolve_want(FUNCTION, kind, outputs, by, directions=directions)
+
+
+def only(evaluation: Evaluation, number: int = 0) -> FloatArray:
+    """Return the one array of a want."""
+    (result,) = evaluation.arrays[number]
+    return result.array
+
+
+def jacobian(output: str, matrix: FloatArray) -> FloatArray:
+    """Return the Jacobian of an output as the service computes it, points as a matrix."""
+    return only(evaluate(FUNCTION, matrix, [want(Kind.JACOBIAN, output)]))
+
+
+def hessian(matrix: FloatArray) -> FloatArray:
+    """Return the Hessian of the scalar output."""
+    return only(evaluate(FUNCTION, matrix, [want(Kind.HESSIAN, "scalar")]))
+
+
+def differences(kind: Kind, output: str, matrix: FloatArray) -> FloatArray:
+    """Return central differences of values or gradients, [points, ..., elements]."""
+    step = 1e-6
+    parts = []
+    for element in range(ELEMENTS):
+        shift = np.zeros(ELEMENTS)
+        shift[element] = step
+        ahead, behind = (only(evaluate(FUNCTION, matrix + sign * shift, [want(kind, output)])) for sign in (1, -1))
+        parts.append((ahead - behind) / (2 * step))
+    return np.stack(parts, axis=-1)
+
+
+@pytest.mark.parametrize("output", ["vector", "scalar"])
+def test_a_jacobian_is_that_of_differences(output: str) -> None:
+    """Every output element by every input element."""
+    matrix = rows()
+    np.testing.assert_allclose(jacobian(output, matrix), differences(Kind.VALUE, output, matrix), rtol=1e-6, atol=1e-7)
+
+
+def test_a_hessian_is_symmetric_and_that_of_differences_of_the_gradient() -> None:
+    """Second derivatives agree with differences of first ones."""
+    matrix = rows()
+    second = hessian(matrix)
+    np.testing.assert_allclose(second, np.swapaxes(second, 1, 2), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(second, differences(Kind.GRADIENT, "scalar", matrix), rtol=1e-5, atol=1e-6)
+
+
+def test_a_gradient_is_the_jacobian_of_a_scalar() -> None:
+    """Asked for either way, the derivatives are the same bits."""
+    matrix = rows()
+    gradient = only(evaluate(FUNCTION, matrix, [want(Kind.GRADIENT, "scalar")]))
+    np.testing.assert_array_equal(gradient, jacobian("scalar", matrix))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_products_are_those_with_the_whole_matrices(shared: bool) -> None:
+    """Tangents, cotangents and vectors, several at once, of their own at each point or shared by all."""
+    matrix, count, directions = rows(), 1 if shared else POINTS, 2
+    random = np.random.default_rng(7)
+    tangents = random.normal(size=(count, directions, ELEMENTS))
+    cotangents = {
+        "vector": random.normal(size=(count, directions, 3)),
+        "scalar": random.normal(size=(count, directions)),
+    }
+    wants = [
+        want(Kind.JVP, "vector", directions=directions),
+        want(Kind.VJP, directions=directions),
+        want(Kind.HVP, "scalar", directions=directions),
+    ]
+    evaluation = evaluate(FUNCTION, matrix, wants, [columns(tangents), cotangents, columns(tangents)])
+    by_vector, by_scalar = jacobian("vector", matrix), jacobian("scalar", matrix)
+    whole = np.broadcast_to(tangents, (POINTS, directions, ELEMENTS))
+    np.testing.assert_allclose(only(evaluation, 0), np.einsum("pij,pkj->pki", by_vector, whole), rtol=1e-12)
+    expected = np.einsum("pij,pki->pkj", by_vector, np.broadcast_to(cotangents["vector"], (POINTS, directions, 3)))
+    expected += by_scalar[:, np.newaxis] * cotangents["scalar"][..., np.newaxis]
+    np.testing.assert_allclose(only(evaluation, 1), expected, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(only(evaluation, 2), np.einsum("pij,pkj->pki", hessian(matrix), whole), rtol=1e-11)
+
+
+def test_directions_that_are_missing_are_zero() -> None:
+    """A tangent of one input alone leaves the others where they are."""
+    matrix = rows()
+    tangent = {"v": np.ones((1, 1, 3))}
+    evaluation = evaluate(FUNCTION, matrix, [want(Kind.JVP, "vector", directions=1)], [tangent])
+    np.testing.assert_allclose(only(evaluation)[:, 0], jacobian("vector", matrix)[..., 1:4].sum(-1), rtol=1e-12)
+
+
+def test_results_by_input_are_those_by_matrix_taken_apart() -> None:
+    """Points given by input get an array for each input, or for each pair of inputs."""
+    matrix = rows()
+    kinds = (Kind.GRADIENT, Kind.JACOBIAN, Kind.HESSIAN, Kind.HESSIAN_DIAGONAL)
+    wants = [want(kind, "scalar") for kind in kinds] + [want(Kind.VJP, "vector", directions=2)]
+    cotangents = {"vector": np.random.default_rng(3).normal(size=(1, 2, 3))}
+    whole = evaluate(FUNCTION, matrix, wants, [cotangents])
+    apart = evaluate(FUNCTION, columns(matrix), wants, [cotangents])
+    for number in (0, 1, 3, 4):
+        pieces = columns(only(whole, number))
+        assert [entry.with_respect_to for entry in apart.arrays[number]] == ["s", "v", "m"]
+        for entry in apart.arrays[number]:
+            np.testing.assert_array_equal(entry.array, pieces[entry.with_respect_to])
+    for entry in apart.arrays[2]:
+        first = columns(np.swapaxes(only(whole, 2), 1, 2))[entry.with_respect_to]
+        block = np.moveaxis(first, 1, -1) if first.ndim > 2 else first
+        np.testing.assert_array_equal(entry.array, columns(block)[entry.second_with_respect_to])
+
+
+def test_the_diagonal_and_the_sparse_forms_are_those_of_the_dense_matrix() -> None:
+    """Compressed and dense derivatives agree, entry by entry; what is not in the pattern is zero."""
+    matrix = rows()
+    wants = [
+        want(Kind.HESSIAN_DIAGONAL, "scalar"),
+        want(Kind.SPARSE_HESSIAN, "scalar"),
+        want(Kind.SPARSE_JACOBIAN, "vector"),
+    ]
+    program = compile_program(FUNCTION, tuple(wants), Options(), LIMITS)
+    evaluation = program.evaluate(PointBatch.from_matrix(FUNCTION.inputs, matrix), LIMITS, no_checkpoint)
+    second = hessian(matrix)
+    np.testing.assert_allclose(only(evaluation, 0), np.diagonal(second, axis1=1, axis2=2), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(
+        dense(program.patterns[1, "scalar"], only(evaluation, 1)), second, rtol=1e-12, atol=1e-13
+    )
+    by_vector = dense(program.patterns[2, "vector"], only(evaluation, 2))
+    np.testing.assert_allclose(by_vector, jacobian("vector", matrix), rtol=1e-12, atol=1e-13)
+
+
+def dense(pattern: object, values: FloatArray) -> FloatArray:
+    """Return sparse matrices, [points, nonzeros], as dense ones."""
+    shape, row_of, column_of = pattern.shape, pattern.rows, pattern.columns
+    result: FloatArray = np.zeros((len(values), *shape))
+    result[:, row_of, column_of] = values
+    return result
