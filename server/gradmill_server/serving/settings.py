@@ -174,6 +174,7 @@ _LIMIT_SUMMARIES: Mapping[str, tuple[str, str]] = {
     "maximum_loop_depth": ("loops", "loops that stand in one another"),
     "maximum_loop_bytes": ("bytes", "carries of one loop that reverse mode stores for a point"),
     "maximum_program_nodes": ("nodes", "size of a function with the derivatives wanted of it"),
+    "maximum_pattern_bytes": ("bytes", "memory of the sets that the pattern of a sparse derivative is found with"),
     "maximum_points": ("points", "points of one call"),
     "maximum_directions": ("directions", "cotangents, tangents or vectors of one wish"),
     "maximum_result_bytes": ("bytes", "results of one call; of a block of points where they are summed up"),

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 from gradmill_server.engine import ops
-from gradmill_server.engine.ir import FloatArray, Graph, Input
+from gradmill_server.engine.derivatives.patterns import SparsePattern
+from gradmill_server.engine.errors import InvalidPoints, LimitExceeded
+from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Output
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.ops.value import Value, apply
 from gradmill_server.engine.points import PointBatch
 from gradmill_server.engine.program import Evaluation, Options, compile_program
-from gradmill_server.engine.wants import Kind, Want, resolve_want
+from gradmill_server.engine.wants import WITH_DIRECTIONS, Kind, Want, resolve_want
 
 from tests.engine.building import LIMITS, function, no_checkpoint
 
@@ -189,9 +191,81 @@ def test_the_diagonal_and_the_sparse_forms_are_those_of_the_dense_matrix() -> No
     np.testing.assert_allclose(by_vector, jacobian("vector", matrix), rtol=1e-12, atol=1e-13)
 
 
-def dense(pattern: object, values: FloatArray) -> FloatArray:
+def dense(pattern: SparsePattern, values: FloatArray) -> FloatArray:
     """Return sparse matrices, [points, nonzeros], as dense ones."""
-    shape, row_of, column_of = pattern.shape, pattern.rows, pattern.columns
-    result: FloatArray = np.zeros((len(values), *shape))
-    result[:, row_of, column_of] = values
+    result: FloatArray = np.zeros((len(values), *pattern.shape))
+    result[:, pattern.rows, pattern.columns] = values
     return result
+
+
+def rosenbrock(x: Value) -> Value:
+    """Return Rosenbrock's function of a vector."""
+    ahead = ops.ARRAYS["slice"].apply(x, starts=(1,), counts=(x.shape[0] - 1,), steps=(1,))
+    behind = ops.ARRAYS["slice"].apply(x, starts=(0,), counts=(x.shape[0] - 1,), steps=(1,))
+    bend, slope = ahead - behind * behind, 1.0 - behind
+    return ops.ARRAYS["sum"].apply(100.0 * (bend * bend) + slope * slope, axes=(0,))
+
+
+def test_the_pattern_of_a_hessian_is_that_of_the_structure() -> None:
+    """Rosenbrock's function has a tridiagonal Hessian: 3 n - 2 entries, each that of the dense one."""
+    graph = function(rosenbrock, Input("x", (12,)))
+    kinds = (Kind.SPARSE_HESSIAN, Kind.HESSIAN)
+    program = compile_program(graph, tuple(resolve_want(graph, kind, (), ()) for kind in kinds), Options(), LIMITS)
+    pattern = program.patterns[0, "value"]
+    assert pattern.shape == (12, 12)
+    assert len(pattern.columns) == 3 * 12 - 2
+    assert np.abs(pattern.rows - pattern.columns).max() == 1
+    matrix = np.random.default_rng(5).normal(size=(4, 12))
+    evaluation = program.evaluate(PointBatch.from_matrix(graph.inputs, matrix), LIMITS, no_checkpoint)
+    np.testing.assert_allclose(dense(pattern, only(evaluation, 0)), only(evaluation, 1), rtol=1e-14)
+
+
+def test_a_function_without_curvature_has_an_empty_hessian() -> None:
+    """No entries, the right shapes, for points either way."""
+    graph = function(lambda x, y: 2.0 * x - y, "x", "y")
+    kinds = (Kind.SPARSE_HESSIAN, Kind.HESSIAN_DIAGONAL, Kind.HESSIAN)
+    evaluation = evaluate(graph, np.ones((3, 2)), [resolve_want(graph, kind, (), ()) for kind in kinds])
+    assert only(evaluation, 0).shape == (3, 0)
+    assert only(evaluation, 1).tolist() == [[0.0, 0.0]] * 3
+    assert only(evaluation, 2).tolist() == [[[0.0, 0.0], [0.0, 0.0]]] * 3
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_function_without_inputs_has_derivatives_without_elements(kind: Kind) -> None:
+    """There is nothing to differentiate by, and that is no mistake."""
+    builder = GraphBuilder()
+    graph = builder.build([Output("value", builder.constant(2.5))])
+    directions = 1 if kind in WITH_DIRECTIONS else 0
+    wanted = resolve_want(graph, kind, (), (), directions=directions)
+    cotangents = [{"value": np.ones((1, 1))} if kind is Kind.VJP else {}]
+    evaluation = evaluate(graph, np.zeros((2, 0)), [wanted], cotangents if kind is Kind.VJP else [])
+    assert all(len(entry.array) == 2 for entry in evaluation.arrays[0])
+
+
+def test_a_dense_hessian_that_is_too_large_is_refused() -> None:
+    """The refusal names the limit; the sparse form of the same is computed."""
+    elements = 1_001
+    graph = function(rosenbrock, Input("x", (elements,)))
+    with pytest.raises(LimitExceeded) as caught:
+        compile_program(graph, (resolve_want(graph, Kind.HESSIAN, (), ()),), Options(), LIMITS)
+    assert caught.value.metadata["knob"] == "maximum_elements_per_value"
+    program = compile_program(graph, (resolve_want(graph, Kind.SPARSE_HESSIAN, (), ()),), Options(), LIMITS)
+    assert len(program.patterns[0, "value"].columns) == 3 * elements - 2
+
+
+def test_a_pattern_that_would_take_too_much_memory_is_refused() -> None:
+    """The sets that a pattern is found with have a limit of their own."""
+    graph = function(rosenbrock, Input("x", (100,)))
+    limits = Limits(maximum_pattern_bytes=1_000)
+    with pytest.raises(LimitExceeded) as caught:
+        compile_program(graph, (resolve_want(graph, Kind.SPARSE_HESSIAN, (), ()),), Options(), limits)
+    assert caught.value.metadata["knob"] == "maximum_pattern_bytes"
+
+
+def test_directions_of_another_shape_are_refused() -> None:
+    """The refusal names the input, the shape given and the shape expected."""
+    tangent = {"v": np.ones((1, 2, 4))}
+    with pytest.raises(InvalidPoints, match=r"'v' have shape \(1, 2, 4\), expected \[points, 2, 3\]"):
+        evaluate(FUNCTION, rows(), [want(Kind.JVP, "vector", directions=2)], [tangent])
+    with pytest.raises(InvalidPoints, match="1 wants take some, 0 were given"):
+        evaluate(FUNCTION, rows(), [want(Kind.JVP, "vector", directions=2)])

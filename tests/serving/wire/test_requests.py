@@ -67,12 +67,6 @@ def _with_options(**fields: object) -> service_pb2.EvaluateRequest:
         (_with_want(derivative=0), "INVALID_ARGUMENT", "DERIVATIVE_UNKNOWN", "wants[1].derivative"),
         (_with_want(derivative=99), "INVALID_ARGUMENT", "DERIVATIVE_UNKNOWN", "knows 0 to 10"),
         (
-            _with_want(derivative=service_pb2.DERIVATIVE_HESSIAN),
-            "UNIMPLEMENTED",
-            "DERIVATIVE_UNSUPPORTED",
-            "DERIVATIVE_HESSIAN is not available; use DERIVATIVE_VALUE, DERIVATIVE_GRADIENT",
-        ),
-        (
             _with_want(derivative=GRADIENT, directions=service_pb2.Direction(shared=True)),
             "INVALID_ARGUMENT",
             "DIRECTIONS_UNEXPECTED",
