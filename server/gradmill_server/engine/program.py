@@ -258,7 +258,7 @@ def _direction(entry: DirectionInput, array: FloatArray | None, count: int) -> F
 def _widened(matrix: FloatArray, further: Sequence[FloatArray]) -> FloatArray:
     """Return a matrix of points with the elements of further inputs after the function's own."""
     count = len(matrix)
-    flat = [array.reshape(len(array), -1) for array in further]
+    flat = [array.reshape(len(array), size(array.shape[1:])) for array in further]
     return np.concatenate([matrix, *(np.broadcast_to(each, (count, each.shape[1])) for each in flat)], axis=1)
 
 

@@ -72,7 +72,7 @@ def _in_columns(group: ResultGroup) -> ResultGroup:
 
 def _members(group: ResultGroup, array: FloatArray) -> list[FloatArray]:
     """Take a group's array apart."""
-    flat = array.reshape(len(array), -1) if array.ndim > 1 else array[:, np.newaxis]
+    flat = array.reshape(len(array), sum(map(size, group.shapes)))
     members: list[FloatArray] = []
     first = 0
     for shape in group.shapes:
