@@ -390,3 +390,56 @@ def test_standard_input_is_read_like_a_file() -> None:
     command = [str(Path(sys.executable).with_name("gradmill")), "eval", "x*y", "--points", "-"]
     done = subprocess.run(command, input=b"\xef\xbb\xbfx,y\r\n2,3\r\n", capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.decode()) == (0, "value,d/dx,d/dy\n6.0,3.0,2.0\n")
+
+
+def test_eval_shows_the_kinds_that_are_wanted(run: Run) -> None:
+    """Each kind has its lines: a matrix one for each row, a product its direction's."""
+    at = ["--at", "x=2", "--at", "y=3"]
+    output = run("eval", "x**2*y", *at, "--want", "gradient,hessian,hessian_diagonal")
+    assert output.out == (
+        "value             12\n"
+        "gradient          (12, 4)  by (x, y)\n"
+        "hessian           (6, 4)\n"
+        "                  (4, 0)  by (x, y)\n"
+        "hessian_diagonal  (6, 0)  by (x, y)\n"
+    )
+    output = run("eval", "x**2*y", *at, "--want", "jvp,hvp", "--direction", "x=1")
+    assert output.out == "value     12\njvp       12\nhvp       (6, 4)  by (x, y)\n"
+    document = json.loads(run("eval", "x**2*y", *at, "--want", "hessian", "--json").out)
+    assert document["outputs"]["value"] == {
+        "value": 12.0,
+        "hessian": {"x": {"x": 6.0, "y": 4.0}, "y": {"x": 4.0, "y": 0.0}},
+    }
+
+
+def test_eval_shows_the_jacobian_of_an_array(run: Run, tmp_path: Path) -> None:
+    """Each element of an output has a row, and in a file a column for each input."""
+    output = run("eval", "[x*y, x - y, 2*x]", "--at", "x=2", "--at", "y=3", "--want", "jacobian")
+    assert output.out == "value     [6, -1, 4]\njacobian  (3, 2)\n          (1, -1)\n          (2, 0)  by (x, y)\n"
+    points = csv_file(tmp_path, "x,y\n2,3\n")
+    output = run("eval", "[x*y, x - y]", "--points", points, "--want", "jacobian")
+    assert output.out == (
+        "value[0],value[1],d(value[0])/d(x),d(value[1])/d(x),d(value[0])/d(y),d(value[1])/d(y)\n"
+        "6.0,-1.0,3.0,1.0,2.0,-1.0\n"
+    )
+
+
+def test_eval_writes_second_derivatives_as_columns(run: Run, tmp_path: Path) -> None:
+    """A file of points gives a column for each second derivative and each product."""
+    points = csv_file(tmp_path, "y,x\n3,2\n")
+    arguments = ["--points", points, "--want", "hessian,jvp,hvp,hessian_diagonal", "--direction", "x=1"]
+    output = run("eval", "x**2*y", *arguments)
+    head = "value,d2/d(x)d(x),d2/d(x)d(y),d2/d(y)d(x),d2/d(y)d(y),jvp,hvp/d(x),hvp/d(y)"
+    assert output.out == f"{head}\n12.0,6.0,4.0,4.0,0.0,12.0,6.0,4.0\n"
+    document = json.loads(run("eval", "x**2*y", *arguments, "--json").out)
+    assert document["outputs"]["value"]["hessian"] == {"x": {"x": [6.0], "y": [4.0]}, "y": {"x": [4.0], "y": [0.0]}}
+    assert document["outputs"]["value"]["hvp"] == {"x": [6.0], "y": [4.0]}
+    output = run("eval", "a = x*y; b = x - y; return a, b", "--points", points, "--want", "hessian_diagonal")
+    assert output.out == "a,d2(a)/d(x)d(x),d2(a)/d(y)d(y),b,d2(b)/d(x)d(x),d2(b)/d(y)d(y)\n6.0,0.0,0.0,-1.0,0.0,0.0\n"
+
+
+def test_a_direction_along_no_input_is_refused(run: Run, tmp_path: Path) -> None:
+    """A direction names inputs, for one point as for many."""
+    arguments = ["--want", "jvp", "--direction", "z=1"]
+    for where in (["--at", "x=1"], ["--points", csv_file(tmp_path, "x\n2\n")]):
+        assert "'z' is no input that is wanted; there are x" in run("eval", "x*x", *where, *arguments).err

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.documents import readme
 
 
@@ -21,12 +23,12 @@ def test_the_run_command_prints_what_the_readme_shows() -> None:
     assert done.stdout == readme.block("output: run")
 
 
-def test_the_example_prints_what_the_readme_shows() -> None:
-    """The example in Python prints the lines below it."""
-    done = subprocess.run(
-        [sys.executable, "-c", readme.block("example: python")], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert done.stdout == readme.block("output: python")
+@pytest.mark.parametrize("name", ["python", "kinds"])
+def test_the_examples_print_what_the_readme_shows(name: str) -> None:
+    """Each example in Python prints the lines below it."""
+    program = readme.block(f"example: {name}")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == readme.block(f"output: {name}")
 
 
 def test_the_table_of_operations_is_up_to_date() -> None:

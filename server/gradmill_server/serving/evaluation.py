@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.points import PointBatch
 from gradmill_server.engine.program import Evaluation, Program
+from gradmill_server.engine.wants import Want
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.functions import FunctionStore, Lookup
 from gradmill_server.serving.pool import WorkerPool
 from gradmill_server.serving.programs import ProgramLookup, ProgramStore
 from gradmill_server.serving.reduction import evaluate_reduced
 from gradmill_server.serving.telemetry import Stage, Telemetry
+from gradmill_server.serving.wire.directions import Directions, part
 from gradmill_server.serving.wire.functions import FunctionReference
-from gradmill_server.serving.wire.requests import EvaluateCall, Reduction
+from gradmill_server.serving.wire.requests import EvaluateCall, Reduction, bind_directions
 from gradmill_server.serving.wire.responses import EvaluateAnswer, write_evaluate
 
 
@@ -85,8 +90,9 @@ class Evaluator:
         context.checkpoint()
         started = time.monotonic()
         points = call.points.bind(lookup.function.graph.inputs, self._limits)
+        directions = bind_directions(call.wants, found.program.wants, lookup.function.graph, points.count)
         bound = time.monotonic()
-        evaluation = self._evaluated(call.reduction, found.program, points, context)
+        evaluation = self._evaluated(call.reduction, found.program, points, directions, context)
         context.checkpoint()
         computed = time.monotonic()
         seconds = {
@@ -99,6 +105,9 @@ class Evaluator:
             digest=lookup.function.digest,
             results=evaluation.arrays,
             point_flags=evaluation.point_flags,
+            patterns=found.program.patterns,
+            known_patterns=frozenset(number for number, want in enumerate(call.wants) if want.omit_pattern),
+            modes=found.program.modes,
             cache=found.outcome,
             stable_forms=found.program.stable_forms,
             seconds=seconds,
@@ -107,15 +116,30 @@ class Evaluator:
         return _Computed(body, points.count, computed - bound, encode_seconds)
 
     def _evaluated(
-        self, reduction: Reduction, program: Program, points: PointBatch, context: CallContext
+        self,
+        reduction: Reduction,
+        program: Program,
+        points: PointBatch,
+        directions: Sequence[Directions],
+        context: CallContext,
     ) -> Evaluation:
-        """Return results as they are to be written: without the axis of points where they are reduced."""
+        """Return results as they are to be written: directions first, and without points where they are reduced."""
 
         def evaluate(start: int, stop: int) -> Evaluation:
             context.checkpoint()
             block = points if stop - start == points.count else points.part(start, stop)
-            return program.evaluate(block, self._limits, context.checkpoint)
+            own = [part(entry, start, stop) for entry in directions]
+            return program.evaluate(block, self._limits, context.checkpoint, own)
 
-        if reduction is Reduction.NONE:
-            return evaluate(0, points.count)
-        return evaluate_reduced(evaluate, points.count, program.point_bytes, reduction)
+        if reduction is not Reduction.NONE:
+            return evaluate_reduced(evaluate, points.count, program.point_bytes, reduction)
+        evaluation = evaluate(0, points.count)
+        return evaluation if not directions else _directions_first(program.wants, evaluation)
+
+
+def _directions_first(wants: Sequence[Want], evaluation: Evaluation) -> Evaluation:
+    arrays = [
+        [result._replace(array=np.moveaxis(result.array, 1, 0)) for result in results] if want.directions else results
+        for want, results in zip(wants, evaluation.arrays, strict=True)
+    ]
+    return evaluation._replace(arrays=arrays)

@@ -130,7 +130,14 @@ def _resolve(function: StoredFunction, drafts: Sequence[WantDraft], options: Opt
 
 
 def _want(function: StoredFunction, draft: WantDraft, field: str) -> Want:
-    return resolve_want(function.graph, draft.kind, draft.outputs, draft.with_respect_to, field=field)
+    return resolve_want(
+        function.graph,
+        draft.kind,
+        draft.outputs,
+        draft.with_respect_to,
+        directions=draft.direction_count,
+        field=field,
+    )
 
 
 def _key(digest: bytes, wants: Sequence[WantDraft], options: Options) -> bytes:

@@ -67,6 +67,12 @@ def _with_options(**fields: object) -> service_pb2.EvaluateRequest:
         (_with_want(derivative=0), "INVALID_ARGUMENT", "DERIVATIVE_UNKNOWN", "wants[1].derivative"),
         (_with_want(derivative=99), "INVALID_ARGUMENT", "DERIVATIVE_UNKNOWN", "knows 0 to 10"),
         (
+            _with_want(derivative=service_pb2.DERIVATIVE_HVP),
+            "INVALID_ARGUMENT",
+            "DIRECTIONS_MISSING",
+            "wants[1].directions: DERIVATIVE_HVP needs directions",
+        ),
+        (
             _with_want(derivative=GRADIENT, directions=service_pb2.Direction(shared=True)),
             "INVALID_ARGUMENT",
             "DIRECTIONS_UNEXPECTED",

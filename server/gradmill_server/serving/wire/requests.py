@@ -14,7 +14,7 @@ from gradmill_server.engine.errors import EngineError, LimitExceeded, Unsupporte
 from gradmill_server.engine.ir import Graph
 from gradmill_server.engine.passes.stable_forms import STABLE_FORM_NAMES
 from gradmill_server.engine.program import Options
-from gradmill_server.engine.wants import Kind, Want
+from gradmill_server.engine.wants import WITH_DIRECTIONS, Kind, Want
 from gradmill_server.serving.errors import RequestMalformed
 from gradmill_server.serving.wire.arrays import Encoding, enum_name, read_encoding
 from gradmill_server.serving.wire.directions import Directions, DirectionsDraft, Target, read_directions
@@ -24,7 +24,6 @@ from gradmill_server.serving.wire.points import PointsDraft
 M = TypeVar("M", bound=Message)
 
 _KIND_OF: dict[int, Kind] = {service_pb2.Derivative.Value(f"DERIVATIVE_{kind.name}"): kind for kind in Kind}
-_KINDS_WITH_DIRECTIONS = frozenset({"vjp", "jvp", "hvp"})
 
 
 class Reduction(Enum):
@@ -209,7 +208,7 @@ def _wants(
 def _want(message: service_pb2.Want, field: str, *, needs_directions: bool) -> WantDraft:
     kind = _kind(message, field)
     draft = WantDraft(kind, tuple(message.outputs), tuple(message.with_respect_to), omit_pattern=message.omit_pattern)
-    takes_directions = kind in _KINDS_WITH_DIRECTIONS
+    takes_directions = kind in WITH_DIRECTIONS
     if message.HasField("directions") != takes_directions:
         if takes_directions and not needs_directions:
             return draft._replace(direction_count=1)
@@ -223,22 +222,14 @@ def _want(message: service_pb2.Want, field: str, *, needs_directions: bool) -> W
 
 
 def _kind(message: service_pb2.Want, field: str) -> Kind:
-    name = enum_name(service_pb2.Derivative, message.derivative, f"{field}.derivative", "DERIVATIVE_UNKNOWN")
-    available = ", ".join(f"DERIVATIVE_{kind.name}" for kind in Kind)
+    enum_name(service_pb2.Derivative, message.derivative, f"{field}.derivative", "DERIVATIVE_UNKNOWN")
     if message.derivative == service_pb2.DERIVATIVE_UNSPECIFIED:
+        available = ", ".join(f"DERIVATIVE_{kind.name}" for kind in Kind)
         description = f"no kind of derivative; ask for one of {available}"
         raise RequestMalformed.at(
             field=f"{field}.derivative", reason="DERIVATIVE_UNKNOWN", description=description, available=available
         )
-    kind = _KIND_OF.get(message.derivative)
-    if kind is None:
-        description = f"{field}.derivative: {name} is not available; use {available}"
-        raise UnsupportedWish(
-            description,
-            reason="DERIVATIVE_UNSUPPORTED",
-            metadata={"field": f"{field}.derivative", "value": name, "available": available},
-        )
-    return kind
+    return _KIND_OF[message.derivative]
 
 
 def _options(message: service_pb2.Options) -> Options:
@@ -278,7 +269,7 @@ def bind_directions(drafts: Sequence[WantDraft], wants: Sequence[Want], graph: G
 
 
 def _target(want: Want, graph: Graph) -> Target:
-    if want.kind == "vjp":
+    if want.kind is Kind.VJP:
         return Target("output", {name: graph.nodes[graph.output(name).node].shape for name in want.outputs})
     shapes = {entry.name: entry.shape for entry in graph.inputs}
     return Target("input", {name: shapes[name] for name in want.with_respect_to})

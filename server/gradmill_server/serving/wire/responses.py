@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,15 +14,17 @@ from google.rpc import status_pb2
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill.v1 import graph_pb2
 
+from gradmill_server.engine.derivatives.patterns import SparsePattern
 from gradmill_server.engine.explain import ExplainedNode, Explanation
 from gradmill_server.engine.ir import Graph
 from gradmill_server.engine.ops import TABLE
 from gradmill_server.engine.program import ResultArray
-from gradmill_server.engine.wants import Kind
+from gradmill_server.engine.wants import SPARSE, Kind
 from gradmill_server.serving.telemetry import Outcome, Stage
 from gradmill_server.serving.wire.arrays import Encoding, write_array
 
 _DERIVATIVE_OF = {kind: service_pb2.Derivative.Value(f"DERIVATIVE_{kind.name}") for kind in Kind}
+_MODE_OF = {"forward": service_pb2.MODE_FORWARD, "reverse": service_pb2.MODE_REVERSE}
 _OUTCOME_OF = {
     Outcome.HIT: service_pb2.CACHE_OUTCOME_HIT,
     Outcome.MISS: service_pb2.CACHE_OUTCOME_MISS,
@@ -37,6 +40,9 @@ class EvaluateAnswer:
         digest: that of the function.
         results: for each wish its results in order, directions first, reduced if that was wished.
         point_flags: uint8 [points].
+        patterns: by a wish's number and an output, the places of a sparse matrix.
+        known_patterns: the numbers of wishes whose places the caller has kept.
+        modes: by a wish's number and an output, how a Jacobian was computed.
         cache: what the cache of programs held.
         stable_forms: names of the stable forms applied.
         seconds: the time that each stage took so far; what writing takes is added to that of encoding.
@@ -45,6 +51,9 @@ class EvaluateAnswer:
     digest: bytes
     results: Sequence[Sequence[ResultArray]]
     point_flags: npt.NDArray[np.uint8]
+    patterns: Mapping[tuple[int, str], SparsePattern]
+    known_patterns: Collection[int]
+    modes: Mapping[tuple[int, str], str]
     cache: Outcome
     stable_forms: tuple[str, ...]
     seconds: Mapping[Stage, float]
@@ -56,17 +65,35 @@ def write_evaluate(answer: EvaluateAnswer, encoding: Encoding) -> tuple[bytes, f
     message = service_pb2.EvaluateResponse(
         digest=answer.digest, cache=_OUTCOME_OF[answer.cache], stable_forms=answer.stable_forms
     )
-    for results in answer.results:
+    for number, results in enumerate(answer.results):
         for result in results:
             entry = message.results.add(
-                derivative=_DERIVATIVE_OF[result.kind], output=result.output, with_respect_to=result.with_respect_to
+                derivative=_DERIVATIVE_OF[result.kind],
+                output=result.output,
+                with_respect_to=result.with_respect_to,
+                second_with_respect_to=result.second_with_respect_to,
             )
             write_array(entry.array, result.array, encoding)
+            if result.kind in SPARSE:
+                pattern = answer.patterns[number, result.output]
+                _write_pattern(entry.pattern, pattern, with_places=number not in answer.known_patterns)
+            elif result.kind is Kind.JACOBIAN:
+                entry.mode = _MODE_OF[answer.modes[number, result.output]]
     if answer.point_flags.any():
         message.point_flags = answer.point_flags.tobytes()
     encode_seconds = answer.seconds.get(Stage.ENCODE, 0.0) + time.monotonic() - started
     _write_timings(message.timings, {**answer.seconds, Stage.ENCODE: encode_seconds})
     return message.SerializeToString(), encode_seconds
+
+
+def _write_pattern(message: service_pb2.SparsePattern, pattern: SparsePattern, *, with_places: bool) -> None:
+    message.rows, message.columns = pattern.shape
+    message.places = len(pattern.columns)
+    numbers = (np.array(pattern.shape), pattern.row_starts, pattern.columns)
+    message.digest = hashlib.sha256(b"".join(part.astype("<u8").tobytes() for part in numbers)).digest()
+    if with_places:
+        message.row_starts.extend(pattern.row_starts.tolist())
+        message.column_indices.extend(pattern.columns.tolist())
 
 
 def _write_timings(message: service_pb2.Timings, seconds: Mapping[Stage, float]) -> None:
