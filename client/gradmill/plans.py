@@ -116,9 +116,10 @@ class Plan:
     def sparse_keys(self) -> dict[ArrayKey, PatternKey]:
         """The sparse matrices to come, each with the key under which its pattern is remembered."""
         return {
-            key: (self.function.digest, key.kind, tuple(self.wanted), key.output)
-            for key, expected in self.arrays.items()
-            if expected.kind.is_sparse
+            ArrayKey(kind.number, output.name): (self.function.digest, kind.number, tuple(self.wanted), output.name)
+            for kind in self.wish.kinds
+            if kind.is_sparse
+            for output in self.function.outputs
         }
 
     def wants(self, start: int, stop: int, *, known: Mapping[ArrayKey, SparsePattern]) -> list[service.Want]:
@@ -183,9 +184,11 @@ def wanted_inputs(function: FunctionInfo, with_respect_to: Sequence[str]) -> dic
         InvalidRequestError: a name is unknown, or is named twice.
     """
     shapes = {entry.name: entry.shape for entry in function.inputs}
-    for position, name in enumerate(with_respect_to):
-        if name not in shapes or name in with_respect_to[:position]:
+    named: set[str] = set()
+    for name in with_respect_to:
+        if name not in shapes or name in named:
             problem = "is named twice" if name in shapes else f"is no input; the inputs: {', '.join(shapes)}"
             message = f"with_respect_to: {name!r} {problem}"
             raise invalid_want(message, name=name)
-    return {name: shape for name, shape in shapes.items() if not with_respect_to or name in with_respect_to}
+        named.add(name)
+    return {name: shape for name, shape in shapes.items() if not named or name in named}

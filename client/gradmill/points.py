@@ -142,7 +142,7 @@ def _misfit(entry: Input, array: FloatArray) -> Exception:
 
 
 def _check_names(points: Mapping[object, object], inputs: Sequence[Input]) -> None:
-    names = [entry.name for entry in inputs]
+    names = dict.fromkeys(entry.name for entry in inputs)
     known = ", ".join(names) if names else "none"
     unknown = [name for name in points if name not in names]
     if unknown:
