@@ -114,7 +114,6 @@ MISTAKES = [
     ("exp(x, axis=0)", 8, "exp has no argument 'axis'; its arguments are given by position"),
     ("clip(x, min=0)", 9, "clip has no argument 'min'; its arguments are given by position"),
     ("max(x, y, axis=0)", 11, "max has no argument 'axis'"),
-    ("nothing(x, axis=0)", 12, "nothing has no argument 'axis'"),
     ("sum(x, axis=s)", 13, "axis of sum must be a whole number written out, such as 2 or -1; 's' is a name"),
     ("sum(x, axis=0.5)", 13, "axis of sum must be a whole number, found 0.5"),
     ("sum(x, axis=(0, s))", 17, "axis of sum must be a whole number written out"),
@@ -137,8 +136,13 @@ MISTAKES = [
     ("reshape(x, (s, 4))", 13, "shape of reshape must be a whole number written out"),
     ("repeat(x, 0)", 11, "repeat repeats once or more often, not 0 times"),
     ("tile(x, (2, 0))", 9, "tile repeats once or more often along each axis, not (2, 0) times"),
-    ("diff(y, 4)", 9, "diff cannot take differences 4 times along an axis of extent 4"),
-    ("diff(y, n=-1)", 11, "diff cannot take differences -1 times"),
+    ("diff(y, 4)", 9, "diff takes differences up to 3 times along an axis of extent 4, not 4 times"),
+    (
+        "diff(arange(1000), 101)",
+        20,
+        "diff takes differences up to 100 times along an axis of extent 1000, not 101 times",
+    ),
+    ("diff(y, n=-1)", 11, "along an axis of extent 4, not -1 times"),
     ("take(x, ())", 9, "indices of take is empty"),
     ("full(3, s)", 9, "fill_value of full must be a number written out; 's' is a name"),
     ("arange(0, 3, 0)", 1, "arange cannot count from 0 to 3 in steps of 0"),
@@ -194,6 +198,16 @@ def test_argument_out_of_order() -> None:
     """An argument by position after one by name is refused where it stands, as in Python."""
     error = refusal("sum(axis=0, x)", INPUTS)
     assert (error.reason, error.metadata["column"]) == ("FORMULA_SYNTAX", "13")
+
+
+@pytest.mark.parametrize(
+    "text", ["nothing(x, axis=0)", "nothing((x, y))", "nothing('ij', x)", "norms(x, keepdims=True)"]
+)
+def test_unknown_function(text: str) -> None:
+    """Whatever its arguments, a function that there is not is refused as unknown."""
+    error = refusal(text, INPUTS)
+    assert (error.reason, error.metadata["column"]) == ("FORMULA_UNKNOWN_FUNCTION", "1")
+    assert "did you mean 'norm'" in refusal("norms(x)", INPUTS).message
 
 
 def test_operands_from_left_to_right() -> None:

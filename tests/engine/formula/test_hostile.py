@@ -107,7 +107,7 @@ def test_long_tokens_do_not_make_long_messages() -> None:
 
 
 MANY = replace(LIMITS, maximum_formula_characters=10**8, maximum_formula_depth=10**7)
-VECTOR = [Input("x", (3,))]
+VECTOR = [Input("x", (3,)), Input("y", (3, 3))]
 
 
 def refusal_of(text: str, limits: Limits = MANY) -> EngineError:
@@ -138,6 +138,9 @@ HUGE = "9" * 90_000
         ("reshape(x, (" + "5, " * DEEP + "))", "FORMULA_SHAPE"),
         ("tile(x, (" + "2, " * DEEP + "))", "RANK_TOO_LARGE"),
         ("sum(x, axis=(" + "0, " * DEEP + "))", "FORMULA_SHAPE"),
+        (f"expand_dims(x, ({', '.join(map(str, range(DEEP)))}))", "RANK_TOO_LARGE"),
+        ("; ".join(f"a{i} = y[[[{'0], [' * 999}0]], [{'0, ' * 999}{i % 3}]]" for i in range(5)), "CONSTANTS_TOO_LARGE"),
+        ("n" * DEEP + "(x, axis=0)", "FORMULA_UNKNOWN_FUNCTION"),
         ("x[" * DEEP, "FORMULA_SYNTAX"),
         ("(" * DEEP + "[" + ")" * DEEP + "]", "FORMULA_SYNTAX"),
         ("]" * DEEP, "FORMULA_SYNTAX"),
@@ -189,8 +192,8 @@ def test_many_numbers() -> None:
     """An array of numbers, however many, is one constant; its elements are limited before it is made."""
     text = f"sum([{'1, ' * 20_000}])"
     graph = read(text, VECTOR, MANY)
-    assert [node.operation for node in graph.nodes] == ["input", "constant", "sum"]
-    assert graph.nodes[1].shape == (20_000,)
+    assert [node.operation for node in graph.nodes] == ["input", "input", "constant", "sum"]
+    assert graph.nodes[2].shape == (20_000,)
     assert refusal_of(text, replace(MANY, maximum_elements_per_value=19_999)).reason == "SHAPE_TOO_LARGE"
     assert refusal_of(text, replace(MANY, maximum_constant_elements=19_999)).reason == "CONSTANTS_TOO_LARGE"
 
@@ -198,7 +201,7 @@ def test_many_numbers() -> None:
 def test_many_indices() -> None:
     """A long list of indices is read in one go."""
     graph = read(f"x[[{'0, -1, ' * 10_000}]]", VECTOR, MANY)
-    assert graph.nodes[1].shape == (20_000,)
+    assert graph.nodes[2].shape == (20_000,)
 
 
 def test_a_mistake_at_the_end_of_many_numbers() -> None:

@@ -64,21 +64,6 @@ class Parameter(NamedTuple):
         return f"{name}={self.default!r}" if self.optional else name
 
 
-def value(name: str) -> Parameter:
-    """Return a parameter that is an array."""
-    return Parameter(name)
-
-
-def several(name: str) -> Parameter:
-    """Return a parameter that is a list of arrays."""
-    return Parameter(name, Kind.LIST)
-
-
-def rest(name: str) -> Parameter:
-    """Return the last parameter of a function that takes any number of arrays."""
-    return Parameter(name, Kind.REST)
-
-
 def static(name: str, read: Read) -> Parameter:
     """Return a parameter that is written out."""
     return Parameter(name, Kind.STATIC, read)
@@ -157,12 +142,23 @@ def operands(source: Source, call: Call) -> list[Expression]:
     values: list[Expression] = []
     for argument in call.arguments:
         if isinstance(argument, Keyword):
-            message = (
-                f"{call.function} has no argument {quote(argument.name.value)}; its arguments are given by position"
-            )
+            name = quote(argument.name.value)
+            message = f"{call.function} has no argument {name}; its arguments are given by position"
             raise source.mistake(offset(argument.name), Reason.ARGUMENT, message)
         values.append(_expression(source, call.function, argument))
     return values
+
+
+def expressions(call: Call) -> list[Expression]:
+    """Return those arguments of a call that are values, whatever it calls."""
+    return [
+        argument for argument in call.arguments if not isinstance(argument, (Keyword, Tuple)) and not is_text(argument)
+    ]
+
+
+def is_text(written: Written) -> bool:
+    """Whether this is a quoted text."""
+    return isinstance(written, Token) and written.type == TEXT
 
 
 def _expression(source: Source, function: Token, written: Written) -> Expression:
@@ -170,9 +166,9 @@ def _expression(source: Source, function: Token, written: Written) -> Expression
     if isinstance(written, Tuple):
         message = f"{function} takes no list in parentheses here; to make an array, write [a, b]"
         raise source.mistake(starts_at(written), Reason.ARGUMENT, message)
-    if isinstance(written, Token) and written.type == TEXT:
+    if is_text(written):
         message = f"{function} takes no text here; only the subscripts of einsum are one"
-        raise source.mistake(offset(written), Reason.ARGUMENT, message)
+        raise source.mistake(starts_at(written), Reason.ARGUMENT, message)
     return written
 
 

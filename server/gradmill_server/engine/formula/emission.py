@@ -44,8 +44,7 @@ class Emitter:
         before = len(self.builder)
         index = self.builder.constant(value)
         if len(self.builder) > before:
-            self._constants += size(self.builder.nodes.shape(index))
-        Bound.CONSTANTS.check(self.source, position, self._constants, self._limits)
+            self.count(position, size(self.builder.nodes.shape(index)))
         Bound.VALUES.check(self.source, position, len(self.builder), self._limits)
         return index
 
@@ -57,6 +56,15 @@ class Emitter:
         """
         self.check(position, shape)
         Bound.CONSTANTS.check(self.source, position, self._constants + size(shape), self._limits)
+
+    def count(self, position: int, elements: int) -> None:
+        """Count what a node holds besides its operands, as indices, like elements of constants.
+
+        Raises:
+            LimitExceeded: when they are too many.
+        """
+        self._constants += elements
+        Bound.CONSTANTS.check(self.source, position, self._constants, self._limits)
 
     def emit(self, position: int, operation: str, arguments: Sequence[int], parameters: Parameters = ()) -> int:
         """Add an operation; return its index.
@@ -131,6 +139,10 @@ class Site:
     def check(self, shape: Shape) -> None:
         """Make sure that a value may have this shape; raises like `Emitter.check`."""
         self._emitter.check(self.position, shape)
+
+    def count(self, elements: int) -> None:
+        """Count numbers that a node holds; raises like `Emitter.count`."""
+        self._emitter.count(self.position, elements)
 
     def mistake(self, message: str, argument: str = "", reason: Reason = Reason.ARGUMENT) -> InvalidFormula:
         """Return the refusal of what stands here, or of the argument of that name."""

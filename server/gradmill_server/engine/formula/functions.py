@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from gradmill_server.engine import ops
 from gradmill_server.engine.formula import constants, reshaping
 from gradmill_server.engine.formula.calls import Kind, Parameter, Signature, option, static
 from gradmill_server.engine.formula.emission import Site
@@ -18,8 +19,15 @@ from gradmill_server.engine.formula.static import Reader, or_none
 from gradmill_server.engine.formula.syntax import Call, Keyword
 from gradmill_server.engine.formula.words import bare
 
+ELEMENTWISE: Mapping[str, ops.Operation] = MappingProxyType(
+    {name: ops.TABLE[row.name] for name, row in ops.FUNCTION_NAMES.items() if row.name in ops.TABLE}
+)
+"""Every function that works element by element, by the names that formulas call it."""
+
 _SUBSCRIPTS = re.compile(r"[A-Za-z]*(?:,[A-Za-z]*)*(?:->[A-Za-z]*)?")
 _MOST_EINSUM_OPERANDS = 2
+_MOST_DIFFERENCES = 100
+"""Of one call: each is an operation, and so many leave no digits."""
 
 
 def _plain(operation: str) -> Callable[..., int]:
@@ -32,10 +40,20 @@ def _plain(operation: str) -> Callable[..., int]:
 
 
 def _reduction(operation: str) -> Callable[..., int]:
-    def write(site: Site, x: int, along: Axes, *options: int) -> int:
-        *ddof, keepdims = options
+    """Return what reduces some axes, or all of them."""
+
+    def write(site: Site, x: int, along: Axes, keepdims: int) -> int:
+        return site.emit(operation, x, axes=axes(site, along, len(site.shape(x))), keepdims=int(keepdims) or None)
+
+    return write
+
+
+def _spread(operation: str) -> Callable[..., int]:
+    """Return what reduces some axes, or all of them, and counts so many elements less."""
+
+    def write(site: Site, x: int, along: Axes, ddof: int, keepdims: int) -> int:
         over = axes(site, along, len(site.shape(x)))
-        return site.emit(operation, x, axes=over, ddof=sum(ddof) or None, keepdims=int(keepdims) or None)
+        return site.emit(operation, x, axes=over, ddof=ddof or None, keepdims=int(keepdims) or None)
 
     return write
 
@@ -78,8 +96,9 @@ def _softmax(operation: str) -> Callable[..., int]:
 def _diff(site: Site, x: int, n: int, along: int) -> int:
     over = axis(site, along, len(site.shape(x)))
     extent = site.shape(x)[over]
-    if not 0 <= n < extent:
-        message = f"{site.name} cannot take differences {n} times along an axis of extent {extent}"
+    most = min(extent - 1, _MOST_DIFFERENCES)
+    if not 0 <= n <= most:
+        message = f"{site.name} takes differences up to {most} times along an axis of extent {extent}, not {n} times"
         raise site.mistake(message, "n")
     for _ in range(n):
         x = site.emit("diff", x, axis=over)
@@ -138,7 +157,7 @@ SIGNATURES: Mapping[str, Signature] = MappingProxyType(
         **{name: Signature(_reduction(name), (_X, _AXES, _KEEPDIMS)) for name in _REDUCTIONS},
         # In NumPy the order of the norm stands before the axis, so an axis by position would be misread.
         "norm": Signature(_reduction("norm"), (_X, _AXES_BY_NAME, _KEEPDIMS)),
-        **{name: Signature(_reduction(name), (_X, _AXES, _DDOF, _KEEPDIMS)) for name in ("var", "std")},
+        **{name: Signature(_spread(name), (_X, _AXES, _DDOF, _KEEPDIMS)) for name in ("var", "std")},
         **{name: Signature(_position(name), (_X, _AXIS_OR_ALL)) for name in ("argmax", "argmin")},
         **{name: Signature(_softmax(name), (_X, _AXIS)) for name in ("softmax", "log_softmax")},
         **{name: Signature(_along(name), (_X, _AXIS_OR_ALL)) for name in ("cumsum", "cumprod")},

@@ -17,7 +17,7 @@ from gradmill_server.engine.formula.forms import part, reshape
 from gradmill_server.engine.formula.source import Reason, Source
 from gradmill_server.engine.formula.static import IntegerArray, Reader, is_none
 from gradmill_server.engine.formula.syntax import ELLIPSIS, Expression, Literal, Slice, Subscript, offset, starts_at
-from gradmill_server.engine.ir import Shape
+from gradmill_server.engine.ir import Shape, size
 from gradmill_server.engine.shapes import ShapeMismatch, broadcast
 
 _NEW_AXIS = frozenset({"None", "newaxis", "np.newaxis", "numpy.newaxis"})
@@ -182,6 +182,7 @@ class _Selecting:
         except ShapeMismatch as mismatch:
             raise self._site.misshapen(mismatch.message.removeprefix("indexing "), *shapes) from mismatch
         self._site.check(taken)
+        self._site.count(size(taken))
         indices = np.ravel_multi_index(np.broadcast_arrays(*chosen), extents).ravel().tolist()
         flat = reshape(self._site, value, joined)
         return self._site.emit("take", flat, axis=block.start, index_shape=taken, indices=tuple(indices)), taken

@@ -63,9 +63,10 @@ class Lowering:
                 or shapes that do not fit.
             LimitExceeded: when the graph, or a value of it, grows too large.
         """
+        stack, result_of = self._stack, self._result
         for step in steps:
-            self._stack.append(self._result(step))
-        return self._stack.pop()
+            stack.append(result_of(step))
+        return stack.pop()
 
     def name(self, token: Token, index: int) -> None:
         """Give a value its name. An input keeps its own as its label."""

@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeAlias
 
 from lark import Token
 
-from gradmill_server.engine.formula.calls import Binding, bind, operands
-from gradmill_server.engine.formula.functions import signature_of
+from gradmill_server.engine.formula.calls import Binding, bind, expressions, operands
+from gradmill_server.engine.formula.functions import ELEMENTWISE, signature_of
 from gradmill_server.engine.formula.indexing import Selection, read_selection
 from gradmill_server.engine.formula.source import Reason, Source
 from gradmill_server.engine.formula.static import is_number, number
@@ -28,6 +28,7 @@ from gradmill_server.engine.formula.syntax import (
     Subscript,
     offset,
 )
+from gradmill_server.engine.formula.words import bare
 
 
 class Operator(NamedTuple):
@@ -191,15 +192,13 @@ class _Run:
         items = self._items
         for position in range(self._next, len(items)):
             item = items[position]
-            if isinstance(item, Subscript):
+            if not isinstance(item, Token):
+                if not isinstance(item, Subscript):
+                    self._next = position + 1
+                    return self._inside(item, len(steps))
                 steps.append(Select(read_selection(self._source, item)))
-            elif not isinstance(item, Token):
-                self._next = position + 1
-                return self._inside(item, len(steps))
-            elif item.type == TRANSPOSED:
-                steps.append(Transpose(item))
             elif item.type not in OPERATORS:
-                steps.append(item)
+                steps.append(Transpose(item) if item.type == TRANSPOSED else item)
             elif position == 0 or _is_operator(items[position - 1]):
                 self._prefix(item, position)
             else:
@@ -218,7 +217,8 @@ class _Run:
             return _Run(self._source, item, first)
         signature = signature_of(item)
         if signature is None:
-            arguments = operands(self._source, item)
+            known = bare(item.function.value) in ELEMENTWISE
+            arguments = operands(self._source, item) if known else expressions(item)
             return _Run(self._source, arguments, first, Invoke(item.function, len(arguments)))
         binding = bind(self._source, item, signature)
         return _Run(self._source, binding.operands, first, Invoke(item.function, len(binding.operands), binding))

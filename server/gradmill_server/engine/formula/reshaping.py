@@ -45,7 +45,7 @@ def expand_dims(site: Site, x: int, along: int | tuple[int, ...]) -> int:
     """Write ``expand_dims``: axes of extent 1, counted in the result."""
     shape = site.shape(x)
     rank = len(shape) + (1 if isinstance(along, int) else len(along))
-    new = axes(site, along, rank)
+    new = set(axes(site, along, rank))
     old = iter(shape)
     return reshape(site, x, tuple([1 if place in new else next(old) for place in range(rank)]))
 

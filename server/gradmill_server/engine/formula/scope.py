@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
-from types import MappingProxyType
 
 from lark import Token
 
 from gradmill_server.engine import ops
 from gradmill_server.engine.errors import InvalidFormula, Violation, quote
 from gradmill_server.engine.formula.bounds import Bound
-from gradmill_server.engine.formula.functions import SIGNATURES
+from gradmill_server.engine.formula.functions import ELEMENTWISE, SIGNATURES
 from gradmill_server.engine.formula.source import FIELD, Reason, Source
 from gradmill_server.engine.formula.syntax import offset
 from gradmill_server.engine.formula.words import (
@@ -26,11 +25,6 @@ from gradmill_server.engine.formula.words import (
 )
 from gradmill_server.engine.ir import Input
 from gradmill_server.engine.limits import Limits
-
-_ELEMENTWISE: Mapping[str, ops.Operation] = MappingProxyType(
-    {name: ops.TABLE[row.name] for name, row in ops.FUNCTION_NAMES.items() if row.name in ops.TABLE}
-)
-"""Every name and alias of a function that works element by element."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LISTED = 8
@@ -64,7 +58,7 @@ def _refuse_declared(position: int, description: str) -> None:
 def _other_meaning(name: str) -> str:
     if name in CONSTANTS:
         return "a constant"
-    if name in _ELEMENTWISE:
+    if name in ELEMENTWISE:
         return "a function"
     return "a reserved word" if name in RESERVED else ""
 
@@ -154,13 +148,13 @@ class Scope:
             InvalidFormula: when there is no such function.
         """
         name = bare(token.value)
-        operation = _ELEMENTWISE.get(name)
+        operation = ELEMENTWISE.get(name)
         if operation is not None:
             return operation
         if name in self.inputs or name in self._assigned or name in CONSTANTS:
             message = f"{quote(name)} is a value, not a function; to multiply, write '*'"
         else:
-            message = f"unknown function {quote(name)}{suggestion(name, [*_ELEMENTWISE, *SIGNATURES])}"
+            message = f"unknown function {quote(name)}{suggestion(name, [*ELEMENTWISE, *SIGNATURES])}"
         raise self._mistake(token, Reason.UNKNOWN_FUNCTION, message)
 
     def check_array_function(self, token: Token) -> None:
@@ -177,7 +171,7 @@ class Scope:
     def _check_usable(self, token: Token) -> None:
         name = token.value
         values_only = not self._free or "." in name
-        if bare(name) in _ELEMENTWISE or (bare(name) in SIGNATURES and values_only):
+        if bare(name) in ELEMENTWISE or (bare(name) in SIGNATURES and values_only):
             message = f"{quote(name)} is a function: write {name}(...)"
             raise self._mistake(token, Reason.FUNCTION_NOT_CALLED, message)
         if name in SETTINGS:
