@@ -46,6 +46,7 @@ __all__ = [
     "equal",
     "erf",
     "erfc",
+    "erfinv",
     "exp",
     "exp2",
     "expit",
@@ -84,12 +85,15 @@ __all__ = [
     "mod",
     "multiply",
     "ndtr",
+    "ndtri",
     "negate",
     "negative",
     "norm_cdf",
     "norm_pdf",
+    "norm_ppf",
     "normal_cdf",
     "normal_pdf",
+    "normal_ppf",
     "not_equal",
     "pow",
     "power",
@@ -104,6 +108,7 @@ __all__ = [
     "sign",
     "silu",
     "sin",
+    "sinc",
     "sinh",
     "softplus",
     "sqrt",
@@ -330,6 +335,15 @@ def erfc(x: Operand, /) -> Expression:
     Shape: that of x.
     """
     return apply("erfc", x)
+
+
+def erfinv(x: Operand, /) -> Expression:
+    """The inverse of the error function; infinite at -1 and 1, NaN beyond.
+
+    Shape: that of x.
+    Derivative by convention: inf at -1 and 1.
+    """
+    return apply("erfinv", x)
 
 
 def exp(x: Operand, /) -> Expression:
@@ -647,6 +661,19 @@ def normal_pdf(x: Operand, /) -> Expression:
 norm_pdf = normal_pdf
 
 
+def normal_ppf(x: Operand, /) -> Expression:
+    """The standard normal quantile, inverse of normal_cdf; infinite at 0 and 1, NaN beyond.
+
+    Shape: that of x.
+    Derivative by convention: inf at 0 and 1.
+    """
+    return apply("normal_ppf", x)
+
+
+norm_ppf = normal_ppf
+ndtri = normal_ppf
+
+
 def not_equal(x: Operand, y: Operand, /) -> Expression:
     """1 where x does not equal y, else 0.
 
@@ -747,6 +774,14 @@ def sin(x: Operand, /) -> Expression:
     Shape: that of x.
     """
     return apply("sin", x)
+
+
+def sinc(x: Operand, /) -> Expression:
+    """sin(pi*x)/(pi*x), and 1 for x = 0.
+
+    Shape: that of x.
+    """
+    return apply("sinc", x)
 
 
 def sinh(x: Operand, /) -> Expression:
@@ -1003,6 +1038,13 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="",
     ),
     OperationInfo(
+        name="erfinv",
+        aliases=(),
+        arity=1,
+        summary="The inverse of the error function; infinite at -1 and 1, NaN beyond.",
+        convention="inf at -1 and 1",
+    ),
+    OperationInfo(
         name="exp",
         aliases=(),
         arity=1,
@@ -1241,6 +1283,13 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         convention="",
     ),
     OperationInfo(
+        name="normal_ppf",
+        aliases=("norm_ppf", "ndtri"),
+        arity=1,
+        summary="The standard normal quantile, inverse of normal_cdf; infinite at 0 and 1, NaN beyond.",
+        convention="inf at 0 and 1",
+    ),
+    OperationInfo(
         name="not_equal",
         aliases=(),
         arity=2,
@@ -1308,6 +1357,13 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         aliases=(),
         arity=1,
         summary="The sine of x radians.",
+        convention="",
+    ),
+    OperationInfo(
+        name="sinc",
+        aliases=(),
+        arity=1,
+        summary="sin(pi*x)/(pi*x), and 1 for x = 0.",
         convention="",
     ),
     OperationInfo(

@@ -94,6 +94,20 @@ EXTREMES = (
     _case("ceil(x)", (1.0,), 1.0, (0.0,)),
     _case("round(x)", (2.5,), 2.0, (0.0,), plain=Outcome(2.0, (0.0,))),
     _case("round(x)", (3.5,), 4.0, (0.0,)),
+    _case("trunc(x)", (-2.0,), -2.0, (0.0,)),
+    _case("step(x)", (0.0,), 0.5, (0.0,)),
+    _case("step(x)", (-INF,), 0.0, (0.0,)),
+    _case("heaviside(x, y)", (0.0, 0.25), 0.25, (0.0, 1.0)),
+    _case("heaviside(x, y)", (3.0, 0.25), 1.0, (0.0, 0.0)),
+    _case("copysign(x, y)", (-3.0, 2.0), 3.0, (-1.0, 0.0)),
+    _case("copysign(x, y)", (3.0, -0.0), -3.0, (-1.0, 0.0)),
+    _case("copysign(x, y)", (0.0, -2.0), -0.0, (0.0, 0.0)),
+    _case("isnan(x) + isinf(x) + 2*isfinite(x)", (NAN,), 1.0, (0.0,)),
+    _case("isnan(x) + isinf(x) + 2*isfinite(x)", (-INF,), 1.0, (0.0,)),
+    _case("huber(x, y)", (-2.0, 2.0), 2.0, (-2.0, 0.0)),
+    _case("huber(x, y)", (0.0, 0.0), 0.0, (0.0, 0.0)),
+    _case("huber(x, y)", (1.0, -1.0), NAN, (NAN, NAN)),
+    _case("elu(x)", (0.0,), 0.0, (1.0,)),
     _case("2*(x > 0)", (1.0,), 2.0, (0.0,), plain=Outcome(2.0, (0.0,))),
     _case("mod(x, y)", (-5.5, 2.0), 0.5, (1.0, 3.0), plain=Outcome(0.5, (1.0, 3.0))),
     _case("x % y", (-5.5, 2.0), 0.5, (1.0, 3.0)),
@@ -114,6 +128,16 @@ ROOTS = (
     _case("atan2(x, y)", (0.0, 0.0), 0.0, (0.0, 0.0)),
     _case("asin(x)", (1.0,), HALF_PI, (INF,), plain=Outcome(HALF_PI, (INF,))),
     _case("acos(x)", (-1.0,), math.pi, (-INF,)),
+    _case("acosh(x)", (1.0,), 0.0, (INF,)),
+    _case("acosh(x)", (-2.0,), NAN, (NAN,)),
+    _case("atanh(x)", (-1.0,), -INF, (INF,)),
+    _case("erfinv(x)", (1.0,), INF, (INF,), plain=Outcome(INF, (INF,))),
+    _case("erfinv(x)", (-1.0,), -INF, (INF,)),
+    _case("erfinv(x)", (2.0,), NAN, (NAN,)),
+    _case("normal_ppf(x)", (0.0,), -INF, (INF,)),
+    _case("normal_ppf(x)", (1.0,), INF, (INF,)),
+    _case("sinc(x)", (0.0,), 1.0, (0.0,), plain=Outcome(1.0, (0.0,))),
+    _case("sinc(x)", (INF,), 0.0, (0.0,)),
 )
 
 POWERS = (
@@ -150,6 +174,11 @@ QUOTIENTS_AND_LOGARITHMS = (
     _case("x/y", (0.0, 0.0), NAN, (INF, NAN), plain=Outcome(NAN, (INF, NAN))),
     _case("x*y", (0.0, INF), NAN, (INF, 0.0), plain=Outcome(NAN, (INF, 0.0))),
     _case("x*log(x)", (0.0,), 0.0, (-INF,), naive=Outcome(NAN, (-INF,)), plain=Outcome(NAN, (NAN,))),
+    _case("log2(x)", (0.0,), -INF, (INF,)),
+    _case("log10(x)", (-0.0,), -INF, (-INF,)),
+    _case("reciprocal(x)", (0.0,), INF, (-INF,)),
+    _case("xlogx(x)", (0.0,), 0.0, (-INF,)),
+    _case("xlogx(x)", (-1.0,), NAN, (NAN,)),
     _case("xlogy(x, x)", (0.0,), 0.0, (-INF,)),
     _case("xlogy(x, y)", (0.0, 0.0), 0.0, (-INF, 0.0)),
     _case("xlogy(x, y)", (0.0, 1.0), 0.0, (0.0, 0.0), plain=Outcome(0.0, (0.0, 0.0))),
@@ -162,6 +191,12 @@ EXPONENTIALS = (
     _case("log(1 + exp(x))", (1000.0,), 1000.0, (1.0,), naive=Outcome(INF, (0.0,)), plain=Outcome(INF, (NAN,))),
     _case("1/(1 + exp(-x))", (-1000.0,), 0.0, (0.0,), naive=Outcome(0.0, (0.0,)), plain=Outcome(0.0, (NAN,))),
     _case("log(sigmoid(x))", (-1000.0,), -1000.0, (1.0,), naive=Outcome(-INF, (NAN,))),
+    _case("log_sigmoid(x)", (-1000.0,), -1000.0, (1.0,), plain=Outcome(-1000.0, (1.0,))),
+    _case("log(exp(x) + exp(y))", (-1000.0, -1000.0), LOG_2 - 1000.0, (0.5, 0.5), naive=Outcome(-INF, (NAN, NAN))),
+    _case("silu(x)", (INF,), INF, (1.0,)),
+    _case("silu(x)", (-INF,), -0.0, (0.0,)),
+    _case("gelu(x)", (INF,), INF, (1.0,)),
+    _case("gelu(x)", (-INF,), -0.0, (0.0,)),
     _case("logaddexp(x, y)", (-INF, -INF), -INF, (0.5, 0.5)),
     _case("logaddexp(x, y)", (0.0, 0.0), LOG_2, (0.5, 0.5), plain=Outcome(LOG_2, (0.5, 0.5))),
     _case("logaddexp(x, y)", (INF, INF), INF, (0.5, 0.5)),
@@ -189,10 +224,8 @@ class Waiting(NamedTuple):
 
 
 WAITING = (
-    Waiting("sinc at 0; its second derivative -pi**2/3", ("sinc",), 1.0, (0.0,)),
     Waiting("lgamma at 0", ("lgamma", "gammaln", "loggamma"), INF, (-INF,)),
     Waiting("digamma at -1", ("digamma", "psi"), NAN, (INF,)),
-    Waiting("erfinv at 1", ("erfinv",), INF, (INF,)),
 )
 """Rows to be moved to `CASES` once their operation exists."""
 
@@ -258,6 +291,13 @@ SECOND_DERIVATIVES = (
     HigherCase("x**y", (2.0, 0.0), "yx", 0.5),
     HigherCase("xlogy(x, y)", (0.0, 2.0), "xy", 0.5),
     HigherCase("xlogy(x, y)", (0.0, 2.0), "yx", 0.5),
+    HigherCase("xlogx(x)", (0.0,), "xx", INF),
+    HigherCase("sinc(x)", (0.0,), "xx", -(math.pi**2) / 3.0),
+    HigherCase("huber(x, y)", (1.0, 2.0), "xx", 1.0),
+    HigherCase("huber(x, y)", (3.0, 2.0), "xy", 1.0),
+    HigherCase("huber(x, y)", (-3.0, 2.0), "yx", -1.0),
+    HigherCase("silu(x)", (INF,), "xx", 0.0),
+    HigherCase("gelu(x)", (-INF,), "xx", 0.0),
     HigherCase("softplus(x)", (800.0,), "xx", 0.0),
     HigherCase("log(1 + exp(x))", (800.0,), "xx", 0.0),
     HigherCase("sigmoid(x)", (-800.0,), "xx", 0.0),
@@ -309,10 +349,11 @@ class Meaning(NamedTuple):
 MEANINGS = {
     **{
         name: Meaning(REFERENCES[name].value, REFERENCES[name].slopes)
-        for name in ("softplus", "sigmoid", "log1p", "expm1", "abs", "hypot")
+        for name in ("softplus", "sigmoid", "log1p", "expm1", "abs", "hypot", "logaddexp")
     },
     "log_sigmoid": Meaning(lambda x: -REFERENCES["softplus"].value(-x), lambda x: REFERENCES["softplus"].slopes(-x)),
-    # At the origin, where x*log(y) is 0 by continuity along x.
+    # At the origin, where both are 0 by continuity along x.
+    "xlogx": Meaning(lambda _x: 0.0, lambda _x: (-INF,)),
     "xlogy": Meaning(lambda _x, _y: 0.0, lambda _x, _y: (-INF, 0.0)),
 }
 """Every stable form's meaning by the form's name."""
@@ -348,6 +389,13 @@ STABLE_SPELLINGS = (
     StableSpelling("abs", "sqrt(x**2)", (-1e-200,)),
     StableSpelling("hypot", "sqrt(x*x + y*y)", (3e200, 4e200)),
     StableSpelling("hypot", "sqrt(x**2 + y**2)", (3e-200, 4e-200)),
+    StableSpelling("sigmoid", "reciprocal(1 + exp(-x))", (-400.0,)),
+    StableSpelling("abs", "sqrt(square(x))", (1e200,)),
+    StableSpelling("hypot", "sqrt(square(x) + y**2)", (3e-200, 4e-200)),
+    StableSpelling("logaddexp", "log(exp(x) + exp(y))", (800.0, 801.0)),
+    StableSpelling("logaddexp", "log(exp(x) + exp(y))", (-800.0, -801.0)),
+    StableSpelling("xlogx", "x*log(x)", (0.0,)),
+    StableSpelling("xlogx", "log(x)*x", (0.0,)),
     StableSpelling("xlogy", "x*log(y)", (0.0, 0.0)),
     StableSpelling("xlogy", "log(y)*x", (0.0, 0.0)),
 )

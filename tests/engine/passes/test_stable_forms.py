@@ -39,6 +39,12 @@ FORMS: list[tuple[str, str, Make, list[str]]] = [
     ("sqrt(x**2)", "abs", lambda x, _y: sqrt(square(x)), ["abs"]),
     ("sqrt(x*x + y*y)", "hypot", lambda x, y: sqrt(x * x + y * y), ["hypot"]),
     ("sqrt(x**2 + y*y)", "hypot", lambda x, y: sqrt(square(x) + y * y), ["hypot"]),
+    ("reciprocal(1 + exp(-x))", "sigmoid", lambda x, _y: apply("reciprocal", 1.0 + exp(-x)), ["sigmoid"]),
+    ("sqrt(square(x))", "abs", lambda x, _y: sqrt(apply("square", x)), ["abs"]),
+    ("sqrt(square(x) + y*y)", "hypot", lambda x, y: sqrt(apply("square", x) + y * y), ["hypot"]),
+    ("log(exp(x) + exp(y))", "logaddexp", lambda x, y: log(exp(x) + exp(y)), ["logaddexp"]),
+    ("x*log(x)", "xlogx", lambda x, _y: x * log(x), ["xlogx"]),
+    ("log(x)*x", "xlogx", lambda x, _y: log(x) * x, ["xlogx"]),
     ("x*log(y)", "xlogy", lambda x, y: x * log(y), ["xlogy"]),
     ("log(y)*x", "xlogy", lambda x, y: log(y) * x, ["xlogy"]),
 ]
@@ -81,6 +87,8 @@ def test_every_form_is_tested_here() -> None:
 LOOKALIKES: list[tuple[str, Make]] = [
     ("log(2 + exp(x))", lambda x, _y: log(2.0 + exp(x))),
     ("log(1 + 1)", lambda x, _y: x + log(number(x, 1.0) + 1.0)),
+    ("log(exp(x) - exp(y))", lambda x, y: log(exp(x) - exp(y))),
+    ("log(exp(x) + y)", lambda x, y: log(exp(x) + y)),
     ("exp(x) - y", lambda x, y: exp(x) - y),
     ("2/(1 + exp(-x))", lambda x, _y: 2.0 / (1.0 + exp(-x))),
     ("1/(2 + exp(-x))", lambda x, _y: 1.0 / (2.0 + exp(-x))),
@@ -125,6 +133,8 @@ EXTREME: list[tuple[str, Make, float, Callable[..., object]]] = [
     ("expm1", lambda x: exp(x) - 1.0, 1e-17, mpmath.expm1),
     ("sigmoid", lambda x: 1.0 / (1.0 + exp(-x)), -700.0, lambda x: 1 / (1 + mpmath.exp(-x))),
     ("abs", lambda x: sqrt(x * x), -1e200, abs),
+    ("logaddexp", lambda x: log(exp(x) + exp(-x)), 800.0, lambda x: mpmath.log(mpmath.exp(x) + mpmath.exp(-x))),
+    ("logaddexp", lambda x: log(exp(x) + exp(x + x)), -800.0, lambda x: mpmath.log(mpmath.exp(x) + mpmath.exp(2 * x))),
     ("hypot", lambda x: sqrt(x * x + (2.0 * x) * (2.0 * x)), 1e-200, lambda x: mpmath.sqrt(5 * x * x)),
 ]
 

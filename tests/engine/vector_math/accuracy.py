@@ -16,6 +16,7 @@ from gradmill_server.engine.vector_math import PAIRS
 
 from tests.engine.ops.accuracy import unit
 from tests.engine.ops.references import MP, REFERENCES, Number
+from tests.engine.ops.special_references import sinc_terms
 from tests.engine.vector_math.compiled import results_of
 from tests.engine.vector_math.ranges import points
 
@@ -85,6 +86,7 @@ _CANCELLING: dict[str, Callable[..., Number]] = {
     # Where both exponentials make 1 but for their last digits, there are pairs whose logarithm is as near to 0 as one
     # likes; the sum is taken with the digits of two float64.
     "logaddexp": lambda x, y: MP.ldexp(max(x, y), -50),
+    "sinc_slope": sinc_terms,
 }
 """Of results that cross zero by cancelling, the size below which they keep no more digits, as the docstring says."""
 

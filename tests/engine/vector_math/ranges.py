@@ -67,6 +67,7 @@ _HALVED_ENDS = (710.4758600739439, 745.8263662825011)
 # Where 1 + exp(-x), or exp(x) - 1, stops to feel the smaller term.
 _SETTLING = (36.7, 37.4, 41.5, 22.0, 20.0, 19.06)
 _POWERS = tuple(float(base) ** place for base in (2, 10) for place in range(-20, 21))
+_DOWNWARD = tuple(2.0**-place for place in range(1, 1074, 2))
 _DOUBLINGS = tuple(2.0**place for place in range(1, 1024, 2))
 _BINARY_STEPS = tuple(_ROOT_HALF * 2.0**place for place in range(-40, 41))
 
@@ -129,6 +130,23 @@ _ONE_ARGUMENT: dict[str, Range] = {
     ),
     "exp_minus_square": Range(
         spans=((-27.4, 27.4), (-2.5, 2.5)), seams=(0.83, 1.4, 5.0, 26.6152, 26.6416, 27.2973, 28.0)
+    ),
+    **dict.fromkeys(
+        ("erfinv", "erfinv_slope"),
+        Range(spans=((-1.0, 1.0), (-0.6, 0.6)), seams=(0.5, 1.0, 1.0 - 5.4e-7), low=-BELOW_ONE, high=BELOW_ONE),
+    ),
+    **dict.fromkeys(
+        ("normal_ppf", "normal_ppf_slope"),
+        Range(
+            spans=((0.0, 1.0), (0.2, 0.8)),
+            seams=(0.25, 0.5, 0.75, 1.0, 2.7e-7, 7.6e-24, LEAST_NORMAL, *_DOWNWARD),
+            low=5e-324,
+            high=BELOW_ONE,
+        ),
+    ),
+    **dict.fromkeys(
+        ("sinc", "sinc_slope"),
+        Range(spans=((-5.0, 5.0), (-1e3, 1e3)), seams=(0.5, 1.0, 1.4303, 1.5, 2.0, 2.5, 3.0, 100.0, 2.0**52, 2.0**53)),
     ),
     "silu": Range(spans=((-750.0, 50.0), (-3.0, 3.0)), seams=(*_EXPONENTIAL_ENDS, *_SETTLING, 700.0, 1.2785)),
     "gelu": Range(spans=((-38.8, 8.5), (-2.5, 2.5)), seams=(2.0**-30, 2.75, 10.0, 37.0, 37.5194, 38.4855, 39.5, 8.3)),

@@ -8,8 +8,10 @@ from tests.engine.vector_math.compiled import bits_of, evaluated
 from tests.engine.vector_math.ranges import points
 
 PARITIES = {
-    **dict.fromkeys(("sinh", "tanh", "sin", "tan", "asin", "atan", "erf", "cbrt", "asinh", "atanh"), -1.0),
-    **dict.fromkeys(("cosh", "sech", "cos", "exp_minus_square", "normal_pdf"), 1.0),
+    **dict.fromkeys(
+        ("sinh", "tanh", "sin", "tan", "asin", "atan", "erf", "cbrt", "asinh", "atanh", "erfinv", "sinc_slope"), -1.0
+    ),
+    **dict.fromkeys(("cosh", "sech", "cos", "exp_minus_square", "normal_pdf", "erfinv_slope", "sinc"), 1.0),
 }
 """What the sign of the argument makes of the result."""
 

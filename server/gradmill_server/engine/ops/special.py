@@ -1,4 +1,4 @@
-"""The error function's family.
+"""The error function's family, the normal quantile, and sinc.
 
 Slopes are built on the Gaussians exp(-x²) and exp(-x²/2), computed so that the rounding of x² does not grow with x:
 x is split into a head whose square is exact and a tail, and the exponential of the sum is the product of two
@@ -13,14 +13,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradmill_server.engine.lanes import vector_function
-from gradmill_server.engine.ops.operation import Interval, Operation
-from gradmill_server.engine.ops.value import elementwise
+from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select
+from gradmill_server.engine.ops.value import Value, elementwise
+from gradmill_server.engine.vector_math.on_numpy import on_numpy
 
 if TYPE_CHECKING:
     from gradmill_server.engine.ir import FloatArray
 
+_abs = elementwise("abs")
+_erfinv = elementwise("erfinv")
+_erfinv_slope = elementwise("erfinv_slope")
 _exp_minus_square = elementwise("exp_minus_square")
+_less = elementwise("less")
 _normal_pdf = elementwise("normal_pdf")
+_normal_ppf = elementwise("normal_ppf")
+_normal_ppf_slope = elementwise("normal_ppf_slope")
+_sinc = elementwise("sinc")
+_sinc_slope = elementwise("sinc_slope")
 
 _TWO_BY_ROOT_PI = 2.0 / math.sqrt(math.pi)
 _ONE_BY_ROOT_TWO_PI = 1.0 / math.sqrt(2.0 * math.pi)
@@ -32,6 +41,21 @@ _ROOT_HALF_TAIL = -4.833646656726457e-17
 _FAR = 64.0
 _SPLITTER = 134217729.0
 """2**27 + 1: Dekker's constant, which cuts a float64 into two halves of 26 bits."""
+
+# The second derivative of sinc as a polynomial of degree 9 in x², for |x| <= 1/2; its relative error is below 2^-69.
+_SINC_CURVATURE = (
+    -3.289868133696453,
+    9.740909103400243,
+    -5.722554723662526,
+    1.4642794777886499,
+    -0.21114729319055328,
+    0.019592600673366413,
+    -0.0012696089474515853,
+    6.0748896592537615e-05,
+    -2.234180297855848e-06,
+    6.327490429746663e-08,
+)
+_NEAR_ZERO = 0.5
 
 _libm_erf = np.frompyfunc(math.erf, 1, 1)
 _libm_erfc = np.frompyfunc(math.erfc, 1, 1)
@@ -83,6 +107,16 @@ def _normal_cdf_value(x: FloatArray) -> FloatArray:
     return 0.5 * (_erfc_value(argument) - error * _TWO_BY_ROOT_PI * _gaussian(argument, 1.0))
 
 
+def _sinc_slope_partial(slope: Value, x: Value) -> Partial:
+    """Return the second derivative: near 0 a polynomial, elsewhere by x·y'' + 2·y' + π²·x·y = 0, which sinc obeys."""
+    square = x * x
+    *coefficients, last = _SINC_CURVATURE
+    near: Value | float = last
+    for coefficient in reversed(coefficients):
+        near = coefficient + square * near
+    return Select(_less(_abs(x), _NEAR_ZERO), near, -(2.0 * (slope / x) + math.pi**2 * _sinc(x)))
+
+
 OPERATIONS = (
     Operation(
         name="erf",
@@ -128,5 +162,60 @@ OPERATIONS = (
         partials=(lambda z, x: -2.0 * (x * z),),
         internal=True,
         domain=(Interval(-26.0, 26.0),),
+    ),
+    Operation(
+        name="erfinv",
+        summary="The inverse of the error function; infinite at -1 and 1, NaN beyond.",
+        value=on_numpy("erfinv"),
+        lanes=vector_function("erfinv"),
+        partials=(lambda _z, x: _erfinv_slope(x),),
+        convention="inf at -1 and 1",
+        domain=(Interval(-1.0 + 1e-12, 1.0 - 1e-12),),
+    ),
+    Operation(
+        name="erfinv_slope",
+        summary="The slope of erfinv, exact to the last digits also near -1 and 1.",
+        value=on_numpy("erfinv_slope"),
+        lanes=vector_function("erfinv_slope"),
+        partials=(lambda z, x: 2.0 * (_erfinv(x) * (z * z)),),
+        internal=True,
+        domain=(Interval(-1.0 + 1e-12, 1.0 - 1e-12),),
+    ),
+    Operation(
+        name="normal_ppf",
+        summary="The standard normal quantile, inverse of normal_cdf; infinite at 0 and 1, NaN beyond.",
+        value=on_numpy("normal_ppf"),
+        lanes=vector_function("normal_ppf"),
+        partials=(lambda _z, x: _normal_ppf_slope(x),),
+        aliases=("norm_ppf", "ndtri"),
+        convention="inf at 0 and 1",
+        domain=(Interval(1e-12, 1.0 - 1e-12),),
+        source="M. J. Wichura, Appl. Statist. 37, 1988",
+    ),
+    Operation(
+        name="normal_ppf_slope",
+        summary="The slope of normal_ppf, exact to the last digits also near 0 and 1.",
+        value=on_numpy("normal_ppf_slope"),
+        lanes=vector_function("normal_ppf_slope"),
+        partials=(lambda z, x: _normal_ppf(x) * (z * z),),
+        internal=True,
+        domain=(Interval(1e-12, 1.0 - 1e-12),),
+    ),
+    Operation(
+        name="sinc",
+        summary="sin(pi*x)/(pi*x), and 1 for x = 0.",
+        value=on_numpy("sinc"),
+        lanes=vector_function("sinc"),
+        partials=(lambda _z, x: _sinc_slope(x),),
+        domain=(REALS,),
+    ),
+    Operation(
+        name="sinc_slope",
+        summary="The slope of sinc, exact to the last digits also near 0.",
+        value=on_numpy("sinc_slope"),
+        lanes=vector_function("sinc_slope"),
+        partials=(_sinc_slope_partial,),
+        internal=True,
+        domain=(REALS,),
     ),
 )

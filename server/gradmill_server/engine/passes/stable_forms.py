@@ -72,10 +72,13 @@ def _one_plus(value: Value) -> Value | None:
 
 
 def _squared(value: Value) -> Value | None:
-    """Return u when the value is u*u or u**2."""
+    """Return u when the value is u*u, square(u) or u**2."""
     product = _operands(value, "multiply")
     if product is not None:
         return product[0] if product[0].index == product[1].index else None
+    square = _operand(value, "square")
+    if square is not None:
+        return square
     power = _operands(value, "power")
     return power[0] if power is not None and power[1].constant == 2.0 else None  # noqa: PLR2004 - a square
 
@@ -89,6 +92,14 @@ def _softplus(operands: list[Value]) -> Value | None:
 def _softplus_of_log1p(operands: list[Value]) -> Value | None:
     exponent = _operand(operands[0], "exp")
     return None if exponent is None else apply("softplus", exponent)
+
+
+def _logaddexp(operands: list[Value]) -> Value | None:
+    terms = _operands(operands[0], "add")
+    if terms is None:
+        return None
+    left, right = _operand(terms[0], "exp"), _operand(terms[1], "exp")
+    return None if left is None or right is None else apply("logaddexp", left, right)
 
 
 def _log_sigmoid(operands: list[Value]) -> Value | None:
@@ -129,9 +140,13 @@ def _expm1_of_sum(operands: list[Value]) -> Value | None:
 
 def _sigmoid(operands: list[Value]) -> Value | None:
     numerator, denominator = operands
-    inner = _one_plus(denominator)
+    return _sigmoid_of_reciprocal([denominator]) if numerator.constant == 1.0 else None
+
+
+def _sigmoid_of_reciprocal(operands: list[Value]) -> Value | None:
+    inner = _one_plus(operands[0])
     exponent = None if inner is None else _operand(inner, "exp")
-    if exponent is None or numerator.constant != 1.0:
+    if exponent is None:
         return None
     negated = _operand(exponent, "negate")
     return apply("sigmoid", -exponent if negated is None else negated)
@@ -150,10 +165,19 @@ def _hypot(operands: list[Value]) -> Value | None:
     return None if left is None or right is None else apply("hypot", left, right)
 
 
-def _xlogy(operands: list[Value]) -> Value | None:
+def _xlogx(operands: list[Value]) -> Value | None:
     for factor, logarithm in (operands, reversed(operands)):
         argument = _operand(logarithm, "log")
-        if argument is not None and not factor.node.is_constant:
+        if argument is not None and argument.index == factor.index:
+            return apply("xlogx", factor)
+    return None
+
+
+def _xlogy(operands: list[Value]) -> Value | None:
+    """Match x*log(y) for different x and y."""
+    for factor, logarithm in (operands, reversed(operands)):
+        argument = _operand(logarithm, "log")
+        if argument is not None and argument.index != factor.index and not factor.node.is_constant:
             return apply("xlogy", factor, argument)
     return None
 
@@ -162,6 +186,7 @@ _FORMS: dict[str, tuple[tuple[str, tuple[str, ...], Form], ...]] = {
     "log": (
         ("softplus", ("add",), _softplus),
         ("log_sigmoid", ("sigmoid",), _log_sigmoid),
+        ("logaddexp", ("add",), _logaddexp),
         ("log1p", ("add",), _log1p),
         ("log1p", ("subtract",), _log1p_of_negative),
     ),
@@ -169,8 +194,9 @@ _FORMS: dict[str, tuple[tuple[str, tuple[str, ...], Form], ...]] = {
     "subtract": (("expm1", ("exp",), _expm1),),
     "add": (("expm1", ("exp",), _expm1_of_sum),),
     "divide": (("sigmoid", ("add",), _sigmoid),),
-    "sqrt": (("abs", ("multiply", "power"), _abs), ("hypot", ("add",), _hypot)),
-    "multiply": (("xlogy", ("log",), _xlogy),),
+    "reciprocal": (("sigmoid", ("add",), _sigmoid_of_reciprocal),),
+    "sqrt": (("abs", ("multiply", "square", "power"), _abs), ("hypot", ("add",), _hypot)),
+    "multiply": (("xlogx", ("log",), _xlogx), ("xlogy", ("log",), _xlogy)),
 }
 """For each operation the forms it may take: a form's name, the operands it looks for first, and what matches it."""
 

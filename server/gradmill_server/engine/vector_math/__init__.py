@@ -14,7 +14,9 @@ from gradmill_server.engine.vector_math import (
     inverse_trigonometric,
     logarithms,
     powers,
+    quantiles,
     remainders,
+    sinc,
     trigonometric,
 )
 from gradmill_server.engine.vector_math.definition import VectorFunction
@@ -30,6 +32,8 @@ _FAMILIES = (
     trigonometric,
     inverse_trigonometric,
     error_functions,
+    quantiles,
+    sinc,
     remainders,
 )
 

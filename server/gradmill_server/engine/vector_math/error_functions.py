@@ -212,15 +212,16 @@ class _Reciprocal(NamedTuple):
     too_small: Lanes
 
 
-def _reciprocal_of_sum(magnitude: Lanes, center: float) -> _Reciprocal:
-    """Return 1/(magnitude + center); the rounding of the sum counts as one of the reciprocal."""
+def reciprocal_of_sum(magnitude: Lanes, center: float, low: Lanes | None = None) -> _Reciprocal:
+    """Return 1/(magnitude + low + center); the rounding of the sum counts as one of the reciprocal."""
     total = magnitude + center
     reciprocal = 1.0 / total
     lost = magnitude - (total - center)
+    lost = lost if low is None else lost + low
     return _Reciprocal(reciprocal, (-reciprocal).times_plus(lost, (-reciprocal).times_plus(total, 1.0)))
 
 
-def _evaluate(variable: Lanes, coefficients: Sequence[float]) -> DoubleDouble:
+def evaluate(variable: Lanes, coefficients: Sequence[float]) -> DoubleDouble:
     """Return a polynomial, its last step with what that loses, but for an eighth of it."""
     constant, *higher = coefficients
     slope = _polynomial(variable, higher, in_four)
@@ -246,15 +247,34 @@ def _times_tail(
     return leading.times_plus(factor, (lost + rest) * factor)
 
 
+def tail_alone(argument: DoubleDouble, tail: Tail, *, to_the_end: bool) -> DoubleDouble:
+    """Return the tail function of an argument >= 0, not normalised; it errs by a part in 2^54.
+
+    Args:
+        argument: the sum of two float64.
+        tail: which function.
+        to_the_end: whether the argument may be above the tail's `far_from`.
+    """
+    reciprocal = reciprocal_of_sum(argument.high, tail.center, argument.low)
+    value, low = evaluate(reciprocal.value.times_plus(-_TAIL_SCALE, 1.0), tail.near)
+    if to_the_end:
+        far = evaluate(reciprocal.value.times_plus(-_TAIL_SCALE, tail.far_shift), tail.far)
+        is_far = argument.high.greater(tail.far_from)
+        value, low = choose(is_far, far.high, value), choose(is_far, far.low, low)
+    lost = reciprocal.too_small * horner(reciprocal.value, tail.steepness)
+    high, rounding = two_product(reciprocal.value, value)
+    return DoubleDouble(high, reciprocal.value.times_plus(value.times_plus(lost, low), rounding))
+
+
 def tail_times_gaussian(parts: Gaussian, tail: Tail, factor: Lanes | None = None) -> Lanes:
     """Return the tail function of |x| times the Gaussian, and times a factor below 2^60 if there is one."""
     magnitude = parts.magnitude
-    reciprocal = _reciprocal_of_sum(magnitude, tail.center)
-    near = _evaluate(reciprocal.value.times_plus(-_TAIL_SCALE, 1.0), tail.near)
+    reciprocal = reciprocal_of_sum(magnitude, tail.center)
+    near = evaluate(reciprocal.value.times_plus(-_TAIL_SCALE, 1.0), tail.near)
     usual = parts.scaled_normal(_times_tail(parts, reciprocal, near, tail, factor))
 
     def far_out() -> Lanes:
-        far = _evaluate(reciprocal.value.times_plus(-_TAIL_SCALE, tail.far_shift), tail.far)
+        far = evaluate(reciprocal.value.times_plus(-_TAIL_SCALE, tail.far_shift), tail.far)
         return parts.scaled_far_out(_times_tail(parts, reciprocal, far, tail, factor))
 
     return rare(~magnitude.less(tail.far_from), usual, far_out)
@@ -308,7 +328,7 @@ def _normal_cdf_and_normal_pdf(x: Lanes) -> tuple[Lanes, Lanes]:
 def _erf_of(x: Lanes, parts: Gaussian) -> Lanes:
     magnitude = parts.magnitude
     near = x.times_plus(_polynomial(magnitude * magnitude, _ERF_NEAR), x)
-    reciprocal = _reciprocal_of_sum(magnitude, _ERF_FAR_CENTER)
+    reciprocal = reciprocal_of_sum(magnitude, _ERF_FAR_CENTER)
     factor = _polynomial(reciprocal.value.times_plus(-_ERF_FAR_SCALE, 1.0), _ERF_FAR) * reciprocal.value
     lost = reciprocal.too_small * _ERF_FAR_STEEPNESS
     exponential = parts.high + parts.high.times_plus(lost, parts.low)
