@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gradmill_server.engine import ops
 from gradmill_server.engine.check import DraftConstant, DraftInput, DraftNode, DraftOutput, GraphDraft
 from gradmill_server.engine.errors import DeadlineExceeded
-from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Output
+from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Node, Output, Shape
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.ops.operation import Interval
 from gradmill_server.engine.ops.value import Value, apply
@@ -118,12 +118,18 @@ def specify(graph: Graph) -> None:
         if node.is_constant:
             assert node.constant_array().shape == node.shape
             continue
-        assert len(node.arguments) == ops.TABLE[node.operation].arity
+        assert ops.ROWS[node.operation].accepts(len(node.arguments))
         assert all(0 <= argument < index for argument in node.arguments)
-        assert node.shape == broadcast(node.operation, [graph.nodes[argument].shape for argument in node.arguments])
+        assert node.shape == _shape_of(node, [graph.nodes[argument].shape for argument in node.arguments])
     assert len(set(graph.nodes)) == len(graph.nodes)
     assert all(0 <= entry.node < len(graph.nodes) for entry in graph.outputs)
     assert all(0 <= index < len(graph.nodes) for index in graph.labels)
+
+
+def _shape_of(node: Node, shapes: Sequence[Shape]) -> Shape:
+    """Return the shape that an operation gives arguments of these shapes."""
+    row = ops.ARRAYS.get(node.operation)
+    return broadcast(node.operation, shapes) if row is None else row.shape(dict(node.parameters), shapes)
 
 
 def plain_values(graph: Graph, point: Sequence[npt.ArrayLike]) -> list[FloatArray]:

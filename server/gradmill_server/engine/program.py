@@ -17,6 +17,8 @@ from gradmill_server.engine.ir import Graph, size
 from gradmill_server.engine.passes.bodies import through_bodies
 from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.passes.inline import inline_calls
+from gradmill_server.engine.passes.segment_loops import segment_loops
+from gradmill_server.engine.passes.share_loops import share_loops
 from gradmill_server.engine.passes.simplify import simplify
 from gradmill_server.engine.passes.stable_forms import use_stable_forms
 from gradmill_server.engine.wants import SPARSE, Kind, Want
@@ -94,6 +96,9 @@ class Evaluation(NamedTuple):
     arrays: list[list[ResultArray]]
     point_flags: npt.NDArray[np.uint8]
 
+
+_FORWARD_ONLY = frozenset({Kind.VALUE, Kind.JVP})
+"""Kinds that need no reverse mode, so that nothing is stored for it."""
 
 _BYTES_PER_PROGRAM = 4_500
 _BYTES_PER_GROUP = 250
@@ -282,10 +287,13 @@ def compile_program(
     if not options.parity:
         graph, stable_forms = _with_stable_forms(graph, options, checkpoint)
     graph = through_bodies(graph, lambda each: simplify(expand(each, checkpoint), checkpoint), checkpoint)
+    if any(want.kind not in _FORWARD_ONLY for want in wants):
+        graph = segment_loops(graph, limits, checkpoint)
     propagation = Propagation(strong_zeros=not options.parity)
     native = runs_natively(graph, checkpoint)
     made = differentiate(graph, wants, propagation, limits, checkpoint)
     del graph  # of a million nodes, together with what follows, it would be most of the memory
+    made.graph = share_loops(made.graph, checkpoint)
     made.graph = through_bodies(made.graph, lambda each: simplify(each, checkpoint), checkpoint)
     return Program(wants, stable_forms, made, native=native, checkpoint=checkpoint)
 

@@ -87,6 +87,10 @@ class Loop(NamedTuple):
         """Where each part of the flat result begins, and at the end, where it ends."""
         return [0, *accumulate(size(shape) for shape in self.part_shapes)]
 
+    def role(self, place: int) -> int:
+        """Return what an argument is: 0 a carry, 1 a sequence, 2 a constant."""
+        return int(place >= self.carries) + int(place >= self.carries + self.sequences)
+
     def is_sequence(self, place: int) -> bool:
         """Whether an argument is a sequence."""
         return self.carries <= place < self.carries + self.sequences

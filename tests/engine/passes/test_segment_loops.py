@@ -1,0 +1,182 @@
+"""Long loops cut into segments: the same bits, memory within the limit, and a refusal where that cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from gradmill_server.engine.canonical import canonicalize
+from gradmill_server.engine.errors import LimitExceeded
+from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Node, bodies_of
+from gradmill_server.engine.ops.arrays.loops import SCAN, Loop
+from gradmill_server.engine.ops.value import Value, apply
+from gradmill_server.engine.passes.bodies import through_bodies
+from gradmill_server.engine.passes.rewrite import rebuild
+from gradmill_server.engine.passes.segment_loops import in_segments, segment_loops
+from gradmill_server.engine.points import PointBatch
+from gradmill_server.engine.program import Program
+from gradmill_server.engine.wants import Kind
+
+from tests.engine.building import LIMITS, compiled, function, no_checkpoint, same_bits, specify
+from tests.engine.looping import CASES, Case, array, scan, total
+
+TIGHT = replace(LIMITS, maximum_loop_bytes=32)
+"""Room for four scalar carries."""
+
+every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+
+
+def growth(steps: int, *, reverse: bool = False) -> Graph:
+    """Return a loop over a sequence, with a stacked result, of so many steps."""
+
+    def make(start: Value, rates: Value) -> Value:
+        (last,), (trail,) = scan(
+            lambda c, s, _k: ([apply("sin", c[0]) + s[0]], [c[0] * s[0]]),
+            [start],
+            [rates],
+            steps=steps,
+            reverse=reverse,
+        )
+        return last + total(trail)
+
+    return canonicalize(function(make, "start", Input("rates", (steps,))))
+
+
+def loops_of(graph: Graph) -> list[Loop]:
+    """Return all loops of a graph and of its bodies."""
+    graphs = [graph, *(body.graph for body in bodies_of(graph))]
+    return [Loop.of(dict(node.parameters)) for each in graphs for node in each.nodes if node.operation == SCAN]
+
+
+def close(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays agree to thirteen digits of the largest element."""
+    return bool(np.allclose(one, other, rtol=1e-13, atol=1e-13 * np.abs(other).max()))
+
+
+def evaluated(program: Program, graph: Graph, matrix: np.ndarray) -> list[np.ndarray]:
+    """Return value and gradient at a matrix of points."""
+    evaluation = program.evaluate(PointBatch.from_matrix(graph.inputs, matrix), LIMITS, no_checkpoint)
+    return [results[0].array for results in evaluation.arrays]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("steps", [5, 6, 7, 16, 17, 29, 64, 100, 1_000])
+def test_segments_change_no_bit_of_value_and_gradient(steps: int, reverse: bool) -> None:
+    """Whatever the number of steps, with steps left over and without, a loop in segments gives the same bits."""
+    graph = growth(steps, reverse=reverse)
+    least = 8 * 2 * max(2, (steps - 1).bit_length())
+    for limits in (replace(LIMITS, maximum_loop_bytes=room) for room in (8 * steps // 2, least) if room >= least):
+        segmented = segment_loops(graph, limits)
+        assert max(loop.steps for loop in loops_of(segmented)) <= limits.maximum_loop_bytes // 8
+        matrix = np.random.default_rng(0).uniform(size=(3, steps + 1))
+        whole = evaluated(compiled(graph, Kind.VALUE, Kind.GRADIENT), graph, matrix)
+        parts = evaluated(compiled(graph, Kind.VALUE, Kind.GRADIENT, limits=limits), graph, matrix)
+        for one, other in zip(whole, parts, strict=True):
+            assert same_bits(one, other)
+
+
+def cut(graph: Graph, levels: int) -> Graph:
+    """Return a graph whose every loop, those of bodies as well, stands in so many levels."""
+
+    def rule(builder: GraphBuilder, node: Node) -> int | None:
+        if node.operation != SCAN:
+            return None
+        arguments = [Value(builder, argument) for argument in node.arguments]
+        return in_segments(Loop.of(dict(node.parameters)), arguments, levels).index
+
+    return through_bodies(graph, lambda each: rebuild(each, rule))
+
+
+@every_case
+@pytest.mark.parametrize("levels", [2, 3])
+def test_every_loop_may_be_cut(case: Case, levels: int) -> None:
+    """Loops with several carries, with arrays, and loops in loops have the same value and gradient in segments."""
+    graph = canonicalize(case.graph(scan))
+    parts = canonicalize(cut(graph, levels))
+    specify(parts)
+    assert len(loops_of(parts)) > len(loops_of(graph))
+    matrix = np.random.default_rng(0).uniform(0.3, 0.9, size=(3, graph.elements_per_point))
+    before, after = (evaluated(compiled(each, Kind.VALUE, Kind.GRADIENT), each, matrix) for each in (graph, parts))
+    for one, other in zip(before, after, strict=True):
+        assert close(one, other)
+    assert same_bits(before[0], after[0])
+
+
+def test_as_few_levels_are_used_as_fit() -> None:
+    """A loop stays whole while it fits; a million steps fit in two levels of a thousand, and in twenty of two."""
+    million = growth_without_results(1_000_000)
+    assert [loop.steps for loop in loops_of(segment_loops(growth(100), LIMITS))] == [100]
+    assert sorted(loop.steps for loop in loops_of(segment_loops(million, LIMITS))) == [1_000, 1_000]
+    least = segment_loops(million, replace(LIMITS, maximum_loop_bytes=8 * 2 * 20))
+    assert len(loops_of(least)) > 10
+    assert max(loop.steps for loop in loops_of(least)) <= 4
+
+
+def growth_without_results(steps: int) -> Graph:
+    """Return a long loop of one carry."""
+    return canonicalize(
+        function(lambda x: scan(lambda c, _s, _k: ([apply("sin", c[0]) * 1.5], []), [x], steps=steps)[0][0], "x")
+    )
+
+
+def test_a_value_alone_stays_in_one_piece() -> None:
+    """Only reverse mode stores carries, so that a value has no limit on its steps."""
+    graph = growth_without_results(1_000)
+    limits = replace(LIMITS, maximum_loop_bytes=1)
+    compiled(graph, Kind.VALUE, limits=limits)
+    with pytest.raises(LimitExceeded):
+        compiled(graph, Kind.GRADIENT, limits=limits)
+
+
+def test_a_loop_that_cannot_fit_is_refused_by_name() -> None:
+    """A carry that is larger than the limit allows for two steps is refused with what it would take at least."""
+
+    def make(start: Value) -> Value:
+        (last,), _ = scan(lambda c, _s, _k: ([apply("sin", c[0])], []), [start], steps=1_000)
+        return array("sum", last, axes=(0,))
+
+    graph = canonicalize(function(make, Input("start", (100,))))
+    with pytest.raises(LimitExceeded) as caught:
+        segment_loops(graph, replace(LIMITS, maximum_loop_bytes=800 * 18))
+    assert caught.value.reason == "LOOP_TOO_LARGE"
+    assert caught.value.metadata == {"value": str(800 * 20), "limit": str(800 * 18), "knob": "maximum_loop_bytes"}
+    segment_loops(graph, replace(LIMITS, maximum_loop_bytes=800 * 20))
+
+
+def test_the_size_of_a_program_does_not_depend_on_the_steps() -> None:
+    """Ten steps, ten thousand or a million: nearly the same program, and memory far below that of all carries."""
+    programs = {
+        steps: compiled(growth_without_results(steps), Kind.VALUE, Kind.GRADIENT) for steps in (10, 10**4, 10**6)
+    }
+    assert max(program.byte_size for program in programs.values()) < 100_000
+    assert max(program.node_count for program in programs.values()) < 50
+
+
+def test_a_million_steps_run_backwards_in_little_memory() -> None:
+    """Value and slope of a million steps need kilobytes at a point; near a fixed point no slope is left."""
+    graph = growth_without_results(1_000_000)
+    program = compiled(graph, Kind.VALUE, Kind.GRADIENT)
+    little = replace(LIMITS, maximum_scratch_bytes=100_000)
+    points = PointBatch.from_matrix(graph.inputs, np.array([[0.5]]))
+    values, gradients = program.evaluate(points, little, no_checkpoint).arrays
+    fixed = float(values[0].array[0])
+    assert fixed == pytest.approx(1.5 * np.sin(fixed), abs=1e-15)
+    assert gradients[0].array[0, 0] == 0.0
+
+
+def test_loops_in_bodies_are_cut_as_well() -> None:
+    """The inner loop of a loop is cut when its own carries do not fit."""
+
+    def make(start: Value) -> Value:
+        def inner(c: list[Value], _s: list[Value], _k: list[Value]) -> tuple[list[Value], list[Value]]:
+            return [apply("sin", c[0])], []
+
+        def outer(c: list[Value], _s: list[Value], _k: list[Value]) -> tuple[list[Value], list[Value]]:
+            return scan(inner, c, steps=100)[0], []
+
+        return scan(outer, [start], steps=4)[0][0]
+
+    graph = canonicalize(function(make, "start"))
+    assert sorted(loop.steps for loop in loops_of(graph)) == [4, 100]
+    assert max(loop.steps for loop in loops_of(segment_loops(graph, replace(LIMITS, maximum_loop_bytes=160)))) == 10
