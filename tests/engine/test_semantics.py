@@ -154,6 +154,32 @@ def test_a_promised_second_derivative_holds(case: HigherCase) -> None:
     np.testing.assert_allclose(derivative_at(case.formula, case.point, case.by), case.expected, rtol=1e-15, atol=0.0)
 
 
+def hessians_at(formula: str, point: tuple[float, ...]) -> list[FloatArray]:
+    """Return the Hessian at a point as every kind of derivative gives it: dense, by products, and sparse."""
+    graph, size = read(formula, len(point)), len(point)
+    kinds = (Kind.HESSIAN, Kind.HVP, Kind.SPARSE_HESSIAN)
+    wants = tuple(resolve_want(graph, kind, (), (), directions=size * (kind is Kind.HVP)) for kind in kinds)
+    program = compile_program(graph, wants, Options(), LIMITS)
+    batch = PointBatch.from_matrix(graph.inputs, np.array([point]))
+    vectors = {name: row[np.newaxis] for name, row in zip(NAMES, np.eye(size), strict=False)}
+    dense, products, entries = program.evaluate(batch, LIMITS, no_checkpoint, [vectors]).arrays
+    sparse, pattern = np.zeros((size, size)), program.patterns[2, "value"]
+    sparse[pattern.rows, pattern.columns] = entries[0].array[0]
+    return [dense[0].array[0], products[0].array[0].T, sparse]
+
+
+@pytest.mark.parametrize(
+    ("formula", "point"),
+    [*((case.formula, case.point) for case in SECOND_DERIVATIVES), *((text, (at, 2.0)) for text, at in MASKED_POINTS)],
+)
+def test_hessians_of_every_kind_are_those_of_reverse_mode(formula: str, point: tuple[float, ...]) -> None:
+    """Forward mode over reverse mode, dense, in products or compressed, agrees at the awkward points (R4)."""
+    by = NAMES[: len(point)]
+    expected = [[derivative_at(formula, point, first + second) for second in by] for first in by]
+    for hessian in hessians_at(formula, point):
+        np.testing.assert_allclose(hessian, expected, rtol=1e-13, atol=0.0)
+
+
 @pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize(("formula", "place"), MASKED_POINTS)
 def test_a_branch_not_taken_never_poisons(formula: str, place: float, order: int) -> None:

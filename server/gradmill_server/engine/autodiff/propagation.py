@@ -80,7 +80,8 @@ class Propagation:
 
         result, *operands = result_and_operands(builder, index)
         parameters = dict(builder.nodes.parameters.get(index, ()))
-        return Site(row, result, tuple(operands), parameters, leading, scale, derivative_of or _no_derivative)
+        of_body = derivative_of or _no_derivative
+        return Site(row, result, tuple(operands), parameters, leading, scale, of_body, self.strong_zeros)
 
 
 def _no_derivative(_body: Graph, _inputs: Sequence[int], _outputs: Sequence[int]) -> BodyDerivative:

@@ -289,9 +289,11 @@ class _Differentiation:
         return joined(self._builder, parts, (directions,), self._shapes(varied))
 
     def _hessian(self, _number: int, _name: str, node: int, varied: Sequence[int]) -> Value:
+        """Compute the Jacobian of the gradient: a row for each of its elements."""
         elements = sum(map(size, self._shapes(varied)))
         self._check_product(elements, elements)
-        return self._of_gradient(node, varied, seeds_of_rows(self._builder, varied, np.eye(elements)), elements)
+        seeds = seeds_of_rows(self._builder, varied, np.eye(elements))
+        return transposed(self._of_gradient(node, varied, seeds, elements), (1, 0))
 
     def _entries_of_hessian(self, node: int, varied: Sequence[int]) -> tuple[Value | None, SparsePattern]:
         gradient = self._joined_gradient(node, varied)

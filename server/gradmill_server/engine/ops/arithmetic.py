@@ -71,6 +71,11 @@ def _strong_product_by_seed(_result: Value, seed: Value, partial: Value) -> Part
     return _where(_logical_and(_equal(seed, 0.0), not_finite), 0.0, partial)
 
 
+def _strong_product_by_partial(_result: Value, seed: Value, _partial: Value) -> Partial:
+    """Return the seed, and zero by choice where it is 0: a tangent that comes out of a dead branch may be NaN."""
+    return Select(_equal(seed, 0.0), 0.0, seed)
+
+
 OPERATIONS = (
     Operation(
         name="add",
@@ -187,7 +192,7 @@ OPERATIONS = (
         summary="seed * partial, and exactly 0 where the seed is 0, whatever the partial.",
         value=_strong_product,
         lanes=lambda seed, partial: choose(seed.equals(0.0), 0.0, seed * partial),
-        partials=(_strong_product_by_seed, lambda _z, seed, _partial: seed),
+        partials=(_strong_product_by_seed, _strong_product_by_partial),
         notation="{0}*{1}",
         neutral=(1.0, None),
         internal=True,

@@ -46,6 +46,7 @@ class Site:
         leading: the shape in front of tangents and cotangents: () or (directions,).
         scale: multiplies a tangent or cotangent by a local partial, as the propagation in force says; None for zero.
         derivative_of: differentiates a body, backwards in a pullback and forwards in a pushforward.
+        strong_zeros: whether a zero tangent or cotangent contributes exactly zero whatever it is multiplied by.
     """
 
     row: ArrayOperation
@@ -55,6 +56,7 @@ class Site:
     leading: Shape
     scale: Callable[[Value, Partial], Value | None]
     derivative_of: DerivativeOfBody
+    strong_zeros: bool
 
 
 class BodyDerivative(NamedTuple):

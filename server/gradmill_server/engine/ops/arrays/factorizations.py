@@ -27,10 +27,12 @@ from gradmill_server.engine.ops.array_operation import (
 from gradmill_server.engine.ops.arrays.axes import mismatch
 from gradmill_server.engine.ops.arrays.movement import matrix_transposed, reshaped
 from gradmill_server.engine.ops.arrays.products import matrix_product
+from gradmill_server.engine.ops.arrays.reductions import amax
 from gradmill_server.engine.ops.arrays.sums import aligned, broadcasted, summed, summed_to
 from gradmill_server.engine.ops.value import Value, elementwise
 from gradmill_server.engine.shapes import broadcast
 
+_abs = elementwise("abs")
 _where = elementwise("where")
 
 _MATRIX_RANK = 2
@@ -59,6 +61,14 @@ def _triangle(x: Value, *, lower: bool, diagonal: float) -> Value:
     identity = Value(x.builder, x.builder.constant(np.eye(extent)))
     on_diagonal = x if diagonal == 1.0 else diagonal * x
     return _where(mask, x, 0.0) if diagonal == 0.0 else _where(mask, x, _where(identity, on_diagonal, 0.0))
+
+
+def _where_seeded(site: Site, seed: Value, result: Value) -> Value:
+    """Return a result of systems with zeros for each matrix whose seed is all zero, whatever the factors are."""
+    if not site.strong_zeros:
+        return result
+    axes = (len(seed.shape) - 2, len(seed.shape) - 1)
+    return _where(amax(_abs(seed), axes, keep=True), result, 0.0)
 
 
 def _identity(beside: Value, extent: int) -> Value:
@@ -151,14 +161,16 @@ def _triangular_value(parameters: ParameterMap, a: FloatArray, b: FloatArray) ->
 
 def _solution_pullback(site: Site, cotangent: Value, wanted: Sequence[bool]) -> list[Value | None]:
     a, b = site.operands
-    by_b = _SOLUTION.apply(matrix_transposed(a), cotangent)
-    by_a = -matrix_product(by_b, matrix_transposed(site.result)) if wanted[0] else None
+    by_b = _where_seeded(site, cotangent, _SOLUTION.apply(matrix_transposed(a), cotangent))
+    by_a = None
+    if wanted[0]:
+        by_a = _where_seeded(site, cotangent, -matrix_product(by_b, matrix_transposed(site.result)))
     return [by_a and summed_to(by_a, site.leading, a.shape), summed_to(by_b, site.leading, b.shape)]
 
 
 def _solution_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
     side = _changed_side(site, tangents, tangents[0])
-    return side and _SOLUTION.apply(site.operands[0], side)
+    return side and _where_seeded(site, side, _SOLUTION.apply(site.operands[0], side))
 
 
 def _changed_side(site: Site, tangents: Sequence[Value | None], by_a: Value | None) -> Value | None:
@@ -167,7 +179,8 @@ def _changed_side(site: Site, tangents: Sequence[Value | None], by_a: Value | No
     by_b = tangents[1] and broadcasted(aligned(tangents[1], site.leading, rank), site.leading + site.result.shape)
     if by_a is None:
         return by_b
-    moved = matrix_product(aligned(by_a, site.leading, rank), site.result)
+    change = aligned(by_a, site.leading, rank)
+    moved = _where_seeded(site, change, matrix_product(change, site.result))
     return -moved if by_b is None else by_b - moved
 
 
@@ -194,11 +207,13 @@ def _read_triangle(site: Site, x: Value) -> Value:
 def _triangular_pullback(site: Site, cotangent: Value, wanted: Sequence[bool]) -> list[Value | None]:
     a, b = site.operands
     turned = bool(integer(site.parameters, "transposed"))
-    by_b = _TRIANGULAR_SOLUTION.apply(a, cotangent, **_with_transposed(site, turned=not turned))
+    solved = _TRIANGULAR_SOLUTION.apply(a, cotangent, **_with_transposed(site, turned=not turned))
+    by_b = _where_seeded(site, cotangent, solved)
     by_a = None
     if wanted[0]:
         x = site.result
         product = matrix_product(x, matrix_transposed(by_b)) if turned else matrix_product(by_b, matrix_transposed(x))
+        product = _where_seeded(site, cotangent, product)
         by_a = summed_to(_read_triangle(site, -product), site.leading, a.shape)
     return [by_a, summed_to(by_b, site.leading, b.shape)]
 
@@ -213,7 +228,8 @@ def _triangular_pushforward(site: Site, tangents: Sequence[Value | None]) -> Val
     if by_a is not None and integer(site.parameters, "transposed"):
         by_a = matrix_transposed(by_a)
     side = _changed_side(site, tangents, by_a)
-    return side and _TRIANGULAR_SOLUTION.apply(site.operands[0], side, **site.parameters)
+    solved = side and _TRIANGULAR_SOLUTION.apply(site.operands[0], side, **site.parameters)
+    return side and solved and _where_seeded(site, side, solved)
 
 
 _TRIANGULAR_SOLUTION = ArrayOperation(
@@ -297,7 +313,8 @@ def _cholesky_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) ->
     half = _triangle(matrix_product(matrix_transposed(factor), cotangent), lower=True, diagonal=0.5)
     left = _TRIANGULAR_SOLUTION.apply(factor, half, lower=1, transposed=1)
     full = matrix_transposed(_TRIANGULAR_SOLUTION.apply(factor, matrix_transposed(left), lower=1, transposed=1))
-    return [_triangle(full + matrix_transposed(full), lower=True, diagonal=0.5)]
+    change = _triangle(full + matrix_transposed(full), lower=True, diagonal=0.5)
+    return [_where_seeded(site, cotangent, change)]
 
 
 def _cholesky_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
@@ -310,7 +327,7 @@ def _cholesky_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value
     symmetric = change + matrix_transposed(_triangle(tangent, lower=True, diagonal=0.0))
     left = _TRIANGULAR_SOLUTION.apply(factor, symmetric, lower=1)
     both = _TRIANGULAR_SOLUTION.apply(factor, matrix_transposed(left), lower=1)
-    return matrix_product(factor, _triangle(both, lower=True, diagonal=0.5))
+    return _where_seeded(site, change, matrix_product(factor, _triangle(both, lower=True, diagonal=0.5)))
 
 
 _CHOLESKY = ArrayOperation(

@@ -17,6 +17,7 @@ from gradmill_server.engine.ops.array_operation import (
     Parameter,
     ParameterMap,
     Site,
+    integer,
     text,
 )
 from gradmill_server.engine.ops.arrays.axes import mismatch, refused
@@ -27,6 +28,7 @@ from gradmill_server.engine.shapes import ShapeMismatch, broadcast
 
 _MATRIX_RANK = 2
 _LONGEST_SUBSCRIPTS = 200
+_FIRST, _SECOND = 1, 2
 
 # The product of matrices with batch axes.
 
@@ -47,27 +49,43 @@ def _batches(x: FloatArray, y: FloatArray) -> Iterator[FloatArray]:
 
 
 def _batched_unrolled(emit: Emit) -> ArrayFunction:
-    def product(_parameters: ParameterMap, x: FloatArray, y: FloatArray) -> FloatArray:
+    def product(parameters: ParameterMap, x: FloatArray, y: FloatArray) -> FloatArray:
         left, right = _batches(x, y)
-        terms = [
-            emit("multiply", left[..., place, np.newaxis], right[..., np.newaxis, place, :])
-            for place in range(left.shape[-1])
-        ]
-        return functools.reduce(functools.partial(emit, "add"), terms)
+        strong = integer(parameters, "strong")
+
+        def term(place: int) -> FloatArray:
+            x_part, y_part = left[..., place, np.newaxis], right[..., np.newaxis, place, :]
+            if strong == _SECOND:
+                x_part, y_part = y_part, x_part
+            factor = emit("strong_product" if strong else "multiply", x_part, y_part)
+            if strong != _FIRST | _SECOND:
+                return factor  # type: ignore[no-any-return]
+            zero = np.zeros((), dtype=x_part.dtype)  # the number of a zero by structure
+            return emit("where", emit("equal", y_part, zero), zero, factor)  # type: ignore[no-any-return]
+
+        return functools.reduce(functools.partial(emit, "add"), map(term, range(left.shape[-1])))
 
     return product
 
 
-def _batched_value(_parameters: ParameterMap, x: FloatArray, y: FloatArray) -> FloatArray:
+def _batched_value(parameters: ParameterMap, x: FloatArray, y: FloatArray) -> FloatArray:
     left, right = _batches(x, y)
     product: FloatArray = np.matmul(left, right)
-    return product
+    strong = integer(parameters, "strong")
+    if not strong or np.isfinite(product).all():
+        return product
+    careful = np.zeros(product.shape)
+    for place in range(left.shape[-1]):
+        x_part, y_part = left[..., place, np.newaxis], right[..., np.newaxis, place, :]
+        dead = (bool(strong & _FIRST) & (x_part == 0.0)) | (bool(strong & _SECOND) & (y_part == 0.0))
+        careful += np.where(dead, 0.0, x_part * y_part)
+    return np.where(np.isfinite(product), product, careful)
 
 
 def _batched_pullback(site: Site, cotangent: Value, wanted: Sequence[bool]) -> list[Value | None]:
     x, y = site.operands
-    by_x = matrix_product(cotangent, matrix_transposed(y)) if wanted[0] else None
-    by_y = matrix_product(matrix_transposed(x), cotangent) if wanted[1] else None
+    by_x = _seeded(site, cotangent, matrix_transposed(y), _FIRST) if wanted[0] else None
+    by_y = _seeded(site, matrix_transposed(x), cotangent, _SECOND) if wanted[1] else None
     return [
         by_x and summed_to(by_x, site.leading, x.shape),
         by_y and summed_to(by_y, site.leading, y.shape),
@@ -78,17 +96,18 @@ def _batched_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value 
     x, y = site.operands
     by_x, by_y = tangents
     rank = len(site.result.shape)
-    left = by_x and matrix_product(aligned(by_x, site.leading, rank), y)
-    right = by_y and matrix_product(x, aligned(by_y, site.leading, rank))
+    left = by_x and _seeded(site, aligned(by_x, site.leading, rank), y, _FIRST)
+    right = by_y and _seeded(site, x, aligned(by_y, site.leading, rank), _SECOND)
     return left + right if left is not None and right is not None else left or right
 
 
 _BATCHED = ArrayOperation(
     name="matrix_product",
-    summary="The product of matrices, batch axes broadcast.",
+    summary="The product of matrices, batch axes broadcast; zeros of a strong operand, 1, 2 or 3 for both, give 0.",
     signature="",
     least=2,
     most=2,
+    parameters=(Parameter("strong", int, optional=True),),
     shape=_batched_shape,
     value=_batched_value,
     unrolling=_batched_unrolled,
@@ -96,6 +115,18 @@ _BATCHED = ArrayOperation(
     pushforward=_batched_pushforward,
     internal=True,
 )
+
+
+def _seeded(site: Site, x: Value, y: Value, seed: int) -> Value:
+    """Return the product of a tangent or cotangent, which is the first or the second operand, with a partial.
+
+    Its zeros are strong. What was strong in the product that is differentiated stays so: a tangent that comes out of a
+    dead branch may be NaN. (That operand keeps its place, or gives it to the cotangent, whose zeros are strong anyway.)
+    """
+    partial = (y if seed == _FIRST else x).node
+    own = integer(site.parameters, "strong")
+    safe = not own and partial.is_constant and bool(np.isfinite(partial.constant_array()).all())
+    return matrix_product(x, y) if safe or not site.strong_zeros else _BATCHED.apply(x, y, strong=own | seed)
 
 
 def matrix_product(x: Value, y: Value) -> Value:

@@ -1,0 +1,71 @@
+"""A branch that is not taken contributes exactly nothing, also through products of matrices and factorisations (R2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from gradmill_server.engine import ops
+from gradmill_server.engine.ir import Input
+from gradmill_server.engine.ops.value import Value, apply
+from gradmill_server.engine.points import PointBatch
+from gradmill_server.engine.program import Options, compile_program
+from gradmill_server.engine.wants import Kind, resolve_want
+
+from tests.engine.building import LIMITS, function, no_checkpoint
+
+MATRIX = Input("a", (3, 3))
+
+
+def call(name: str, *operands: Value) -> Value:
+    """Apply an array operation without parameters."""
+    return ops.ARRAYS[name].apply(*operands)
+
+
+def total(x: Value) -> Value:
+    """Return the sum of all elements."""
+    return ops.ARRAYS["sum"].apply(x, axes=tuple(range(len(x.shape))))
+
+
+DEAD: dict[str, Callable[[Value], Value]] = {
+    "product": lambda a: total(call("matmul", apply("log", a), a)),
+    "product with a vector": lambda a: total(call("matmul", a / 0.0, total(a) * ops.ARRAYS["trace"].apply(a) * a)),
+    "cholesky": lambda a: total(call("cholesky", a)),
+    "solve": lambda a: total(call("solve", a - a, a)),
+    "solve_triangular": lambda a: total(call("solve_triangular", a - a, a)),
+    "inverse": lambda a: total(call("inverse", a - a)),
+    "logdet": lambda a: call("logdet", a - a),
+    "logsumexp": lambda a: ops.ARRAYS["logsumexp"].apply(a / 0.0, axes=(0, 1)),
+    "norm": lambda a: ops.ARRAYS["norm"].apply(a / 0.0, axes=(0, 1)),
+    "amax": lambda a: ops.ARRAYS["amax"].apply(apply("log", a), axes=(0, 1)),
+    "std": lambda a: ops.ARRAYS["std"].apply(apply("log", a), axes=(0, 1)),
+    "prod": lambda a: ops.ARRAYS["prod"].apply(apply("log", a), axes=(0, 1)),
+}
+"""Scalars of a matrix that are not finite, or have no finite derivative, at a matrix of negative numbers and zeros."""
+
+
+@pytest.mark.parametrize("name", DEAD)
+@pytest.mark.parametrize("kind", [Kind.GRADIENT, Kind.JVP, Kind.HESSIAN, Kind.HVP])
+def test_a_dead_branch_does_not_poison(name: str, kind: Kind) -> None:
+    """First and second derivatives of where(0, bad, a[0, 0]**2), in either mode, are those of the square."""
+
+    def masked(a: Value) -> Value:
+        corner = ops.ARRAYS["slice"].apply(a, starts=(0, 0), counts=(1, 1), steps=(1, 1))
+        first = total(corner)
+        return apply("where", apply("greater", first, 0.0), DEAD[name](a), first * first)
+
+    graph = function(masked, MATRIX)
+    directions = 1 if kind in {Kind.JVP, Kind.HVP} else 0
+    program = compile_program(graph, (resolve_want(graph, kind, (), (), directions=directions),), Options(), LIMITS)
+    point = np.array([[-2.0, 0.0, -1.0, 0.0, -3.0, 0.0, -1.0, 0.0, -1.0]])
+    tangents = [{"a": np.ones((1, 1, 3, 3))}] * directions
+    (results,) = program.evaluate(PointBatch.from_matrix(graph.inputs, point), LIMITS, no_checkpoint, tangents).arrays
+    corner = np.eye(9)[0]
+    expected = {
+        Kind.GRADIENT: -4.0 * corner,
+        Kind.JVP: np.array([-4.0]),
+        Kind.HESSIAN: 2.0 * np.outer(corner, corner),
+        Kind.HVP: 2.0 * corner[np.newaxis],
+    }
+    np.testing.assert_array_equal(results[0].array[0], expected[kind])
