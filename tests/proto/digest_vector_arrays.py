@@ -59,7 +59,7 @@ ARRAY_FUNCTIONS: tuple[VectorFunction, ...] = (
             [Operation("matmul", (0, 1)), Operation("subtract", (3, 2)), Operation("norm", (4,), {"axes": (0,)})],
             {"value": 5},
         ),
-        structural=True,
+        formula="norm(A @ x - [1, 2, 3])",
     ),
     VectorFunction(
         "part_of_an_array",
@@ -73,13 +73,13 @@ ARRAY_FUNCTIONS: tuple[VectorFunction, ...] = (
             ],
             {"value": 2},
         ),
-        structural=True,
+        formula="x[1::2, ::-1, 0]",
     ),
     VectorFunction(
         "sum_of_a_scalar",
         "A reduction over no axes still writes them: an empty list of whole numbers.",
         make_graph(scalars("x"), [], [Operation("sum", (0,), {"axes": ()})], {"value": 1}),
-        structural=True,
+        formula="sum(x)",
     ),
     VectorFunction(
         "contraction",
@@ -90,7 +90,7 @@ ARRAY_FUNCTIONS: tuple[VectorFunction, ...] = (
             [Operation("einsum", (0, 1), {"subscripts": "ij,j->i"})],
             {"value": 2},
         ),
-        structural=True,
+        formula="einsum('ij,j->i', A, x)",
     ),
     VectorFunction(
         "loop",
@@ -98,7 +98,6 @@ ARRAY_FUNCTIONS: tuple[VectorFunction, ...] = (
         make_graph(
             [*scalars("level"), shaped("rates", _STEPS)], [], _growth(0), {"value": 4}, functions=[_growth_body()]
         ),
-        structural=True,
     ),
     VectorFunction(
         "loop_among_other_bodies",
@@ -111,7 +110,6 @@ ARRAY_FUNCTIONS: tuple[VectorFunction, ...] = (
             functions=[_square_body(), _fourth_power_body(0), _growth_body()],
         ),
         same_as="loop",
-        structural=True,
     ),
     VectorFunction(
         "calls_of_calls",
@@ -123,7 +121,6 @@ ARRAY_FUNCTIONS: tuple[VectorFunction, ...] = (
             {"value": 1},
             functions=[_square_body(), _fourth_power_body(0)],
         ),
-        structural=True,
     ),
     VectorFunction(
         "calls_of_one_body_given_twice",
@@ -139,6 +136,5 @@ ARRAY_FUNCTIONS: tuple[VectorFunction, ...] = (
             {"value": 3},
             functions=[_square_body(), _fourth_power_body(0), _square_body(), _fourth_power_body(2)],
         ),
-        structural=True,
     ),
 )
