@@ -22,7 +22,12 @@ def result_shape(name: str, parameters: Sequence[Parameter], shapes: Sequence[Sh
         TracingError: the operands' shapes or the parameters do not fit; it names the operation, the shapes, and the
             user's file and line.
     """
-    rule = RULES.get(name, broadcast)
+    rule = RULES.get(name)
+    if rule is None:
+        first = shapes[0]
+        if shapes.count(first) == len(shapes):
+            return first  # nearly all operations
+        rule = broadcast
     try:
         return rule({entry.name: entry.value for entry in parameters} if parameters else {}, shapes)
     except Mistake as mistake:
