@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import mpmath
 import numpy as np
 import pytest
+from gradmill_server.engine import program
 from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, pull_back, push_forward
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.canonical import canonicalize
@@ -16,13 +17,20 @@ from gradmill_server.engine.ops.value import Value, apply
 from gradmill_server.engine.passes.bodies import through_bodies
 from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.program import Options
-from gradmill_server.engine.wants import Kind
+from gradmill_server.engine.wants import SPARSE, WITH_DIRECTIONS, Kind
 
 from tests.engine.building import at_matrix, function, same_bits
 from tests.engine.looping import BY_NAME, CASES, Case, array, scan, total, unrolled
 
 POINTS = 3
 TOLERANCE = 1e-13
+
+
+@pytest.fixture(autouse=True)
+def _loops_stay_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the small loops of these tests from being written out."""
+    monkeypatch.setattr(program, "_LARGEST_UNROLLED_LOOPS", 0)
+
 
 every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 
@@ -158,6 +166,19 @@ def test_second_derivatives_of_a_loop_are_those_of_its_steps(case: Case) -> None
     for forward in (True, False):
         for one, other in zip(second_order(case, by_loop=True, forward=forward), expected, strict=True):
             assert close(one, other, 1e-11)
+
+
+@every_case
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in WITH_DIRECTIONS])
+def test_every_kind_of_derivative_of_a_loop_is_that_of_its_steps(case: Case, kind: Kind) -> None:
+    """Jacobians and Hessians, whole, by their diagonal, or sparse, come out the same."""
+    by_loop, by_steps = (
+        at_matrix(canonicalize(case.graph(way)), points_for(case), kind).arrays[0][0].array for way in (scan, unrolled)
+    )
+    if kind in SPARSE:  # how fine a pattern is depends on how much is known, so that whole rows stand for some entries
+        by_loop, by_steps = np.sort(np.abs(by_loop)), np.sort(np.abs(by_steps))
+        by_loop = by_loop[:, by_loop.shape[1] - by_steps.shape[1] :]
+    assert close(by_loop, by_steps, 1e-11)
 
 
 def test_a_zero_cotangent_does_not_pass_an_infinite_slope_in_a_loop() -> None:

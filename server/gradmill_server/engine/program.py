@@ -14,6 +14,7 @@ from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.derivatives.differentiation import Differentiated, DirectionInput, Part, differentiate
 from gradmill_server.engine.errors import InvalidPoints, LimitExceeded
 from gradmill_server.engine.ir import Graph, size
+from gradmill_server.engine.ops.arrays.loops import SCAN
 from gradmill_server.engine.passes.bodies import through_bodies
 from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.passes.inline import inline_calls
@@ -21,6 +22,7 @@ from gradmill_server.engine.passes.segment_loops import segment_loops
 from gradmill_server.engine.passes.share_loops import share_loops
 from gradmill_server.engine.passes.simplify import simplify
 from gradmill_server.engine.passes.stable_forms import use_stable_forms
+from gradmill_server.engine.passes.unroll_loops import unroll_loops
 from gradmill_server.engine.wants import SPARSE, Kind, Want
 
 if TYPE_CHECKING:
@@ -99,6 +101,13 @@ class Evaluation(NamedTuple):
 
 _FORWARD_ONLY = frozenset({Kind.VALUE, Kind.JVP})
 """Kinds that need no reverse mode, so that nothing is stored for it."""
+
+_LARGEST_UNROLLED_LOOPS = 2_000
+"""Operations up to which loops are written out, where that makes a function native.
+
+Measured for 150 steps of a logistic map with results: value and gradient take 0.15 s to compile instead of 2 ms, and
+then 0.03 ms at four points instead of 8, and 0.6 ms at a thousand instead of 25.
+"""
 
 _BYTES_PER_PROGRAM = 4_500
 _BYTES_PER_GROUP = 250
@@ -287,10 +296,15 @@ def compile_program(
     if not options.parity:
         graph, stable_forms = _with_stable_forms(graph, options, checkpoint)
     graph = through_bodies(graph, lambda each: simplify(expand(each, checkpoint), checkpoint), checkpoint)
-    if any(want.kind not in _FORWARD_ONLY for want in wants):
-        graph = segment_loops(graph, limits, checkpoint)
-    propagation = Propagation(strong_zeros=not options.parity)
     native = runs_natively(graph, checkpoint)
+    if SCAN in graph.nodes.operations:
+        unrolled = unroll_loops(graph, _LARGEST_UNROLLED_LOOPS, checkpoint)
+        native = unrolled is not None and runs_natively(unrolled, checkpoint)
+        if unrolled is not None and native:
+            graph = simplify(unrolled, checkpoint)
+        elif any(want.kind not in _FORWARD_ONLY for want in wants):
+            graph = segment_loops(graph, limits, checkpoint)
+    propagation = Propagation(strong_zeros=not options.parity)
     made = differentiate(graph, wants, propagation, limits, checkpoint)
     del graph  # of a million nodes, together with what follows, it would be most of the memory
     made.graph = share_loops(made.graph, checkpoint)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gradmill_server.engine import program
 from gradmill_server.engine.canonical import canonicalize
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Node, bodies_of
@@ -21,8 +22,12 @@ from gradmill_server.engine.wants import Kind
 from tests.engine.building import LIMITS, compiled, function, no_checkpoint, same_bits, specify
 from tests.engine.looping import CASES, Case, array, scan, total
 
-TIGHT = replace(LIMITS, maximum_loop_bytes=32)
-"""Room for four scalar carries."""
+
+@pytest.fixture(autouse=True)
+def _loops_stay_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the small loops of these tests from being written out."""
+    monkeypatch.setattr(program, "_LARGEST_UNROLLED_LOOPS", 0)
+
 
 every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 
@@ -54,9 +59,9 @@ def close(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.allclose(one, other, rtol=1e-13, atol=1e-13 * np.abs(other).max()))
 
 
-def evaluated(program: Program, graph: Graph, matrix: np.ndarray) -> list[np.ndarray]:
+def evaluated(compiled_graph: Program, graph: Graph, matrix: np.ndarray) -> list[np.ndarray]:
     """Return value and gradient at a matrix of points."""
-    evaluation = program.evaluate(PointBatch.from_matrix(graph.inputs, matrix), LIMITS, no_checkpoint)
+    evaluation = compiled_graph.evaluate(PointBatch.from_matrix(graph.inputs, matrix), LIMITS, no_checkpoint)
     return [results[0].array for results in evaluation.arrays]
 
 
@@ -149,17 +154,17 @@ def test_the_size_of_a_program_does_not_depend_on_the_steps() -> None:
     programs = {
         steps: compiled(growth_without_results(steps), Kind.VALUE, Kind.GRADIENT) for steps in (10, 10**4, 10**6)
     }
-    assert max(program.byte_size for program in programs.values()) < 100_000
-    assert max(program.node_count for program in programs.values()) < 50
+    assert max(each.byte_size for each in programs.values()) < 100_000
+    assert max(each.node_count for each in programs.values()) < 50
 
 
 def test_a_million_steps_run_backwards_in_little_memory() -> None:
     """Value and slope of a million steps need kilobytes at a point; near a fixed point no slope is left."""
     graph = growth_without_results(1_000_000)
-    program = compiled(graph, Kind.VALUE, Kind.GRADIENT)
+    slope = compiled(graph, Kind.VALUE, Kind.GRADIENT)
     little = replace(LIMITS, maximum_scratch_bytes=100_000)
     points = PointBatch.from_matrix(graph.inputs, np.array([[0.5]]))
-    values, gradients = program.evaluate(points, little, no_checkpoint).arrays
+    values, gradients = slope.evaluate(points, little, no_checkpoint).arrays
     fixed = float(values[0].array[0])
     assert fixed == pytest.approx(1.5 * np.sin(fixed), abs=1e-15)
     assert gradients[0].array[0, 0] == 0.0
