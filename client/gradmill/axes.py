@@ -6,6 +6,8 @@ import operator
 from collections.abc import Sequence
 from typing import SupportsIndex, TypeAlias
 
+import numpy as np
+
 from gradmill.graph import Shape, size
 from gradmill.shapes import refuse_shapes
 
@@ -34,7 +36,9 @@ def one_axis(name: str, axis: SupportsIndex, shape: Shape, *, rank: int | None =
 
 def listed(axes: SupportsIndex | Sequence[SupportsIndex]) -> tuple[int, ...]:
     """Return one whole number or several as a tuple."""
-    return (operator.index(axes),) if isinstance(axes, SupportsIndex) else tuple(map(operator.index, axes))
+    if isinstance(axes, SupportsIndex) and not (isinstance(axes, np.ndarray) and axes.ndim):
+        return (operator.index(axes),)
+    return tuple(map(operator.index, axes))
 
 
 def axis_list(

@@ -50,7 +50,7 @@ def _item(entry: object) -> _Item:
     if isinstance(entry, slice):
         _refuse_traced(entry.start, entry.stop, entry.step)
         return entry
-    if isinstance(entry, SupportsIndex) and not isinstance(entry, (bool, np.ndarray)):
+    if isinstance(entry, SupportsIndex) and not isinstance(entry, (bool, np.bool_, np.ndarray)):
         return operator.index(entry)
     _refuse_traced(entry, *(entry if isinstance(entry, (list, tuple)) else ()))
     is_empty = isinstance(entry, list) and not entry  # NumPy would make it an array of floats

@@ -9,12 +9,13 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from gradmill.graph import Body, ParameterValue, Shape, size
+from gradmill.graph import Body, Parameter, ParameterValue, Shape, size
 
 Parameters: TypeAlias = Mapping[str, ParameterValue]
 Rule: TypeAlias = Callable[[Parameters, Sequence[Shape]], Shape]
 """Takes an operation's parameters and its operands' shapes; returns the result's shape. Raises Mistake."""
 
+_LARGEST = 2**63
 _MATRIX_RANK = 2
 _MOST_CONTRACTED = 2
 
@@ -38,6 +39,20 @@ def broadcast(_parameters: Parameters, shapes: Sequence[Shape]) -> Shape:
 
 
 # What rules have in common.
+
+
+def check_range(parameters: Sequence[Parameter]) -> None:
+    """Let whole numbers pass that travel: those of 64 bits.
+
+    Raises:
+        Mistake: one is beyond.
+    """
+    for parameter in parameters:
+        value = parameter.value
+        numbers = (value,) if isinstance(value, int) else value if isinstance(value, tuple) else ()
+        if numbers and not -_LARGEST <= min(numbers) <= max(numbers) < _LARGEST:
+            problem = f"came with a number beyond 64 bits as {parameter.name!r}"
+            raise Mistake(problem)
 
 
 def _wanted(parameters: Parameters, name: str, kind: type[_Kind]) -> _Kind:

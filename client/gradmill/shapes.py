@@ -12,7 +12,7 @@ from typing import NoReturn
 from gradmill.errors import TracingError
 from gradmill.graph import Constant, Graph, Parameter, Shape
 from gradmill.places import refusal
-from gradmill.shape_rules import RULES, Mistake, broadcast
+from gradmill.shape_rules import RULES, Mistake, broadcast, check_range
 
 
 def result_shape(name: str, parameters: Sequence[Parameter], shapes: Sequence[Shape]) -> Shape:
@@ -29,7 +29,8 @@ def result_shape(name: str, parameters: Sequence[Parameter], shapes: Sequence[Sh
             return first  # nearly all operations
         rule = broadcast
     try:
-        return rule({entry.name: entry.value for entry in parameters} if parameters else {}, shapes)
+        check_range(parameters)
+        return rule({entry.name: entry.value for entry in parameters}, shapes)
     except Mistake as mistake:
         raise shape_refusal(name, str(mistake), shapes) from None
 

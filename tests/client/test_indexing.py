@@ -114,6 +114,7 @@ def test_an_index_has_one_normal_form(key: object, expected: list[tuple[str, dic
         ("a", "str is no index"),
         (1.0, "float is no index"),
         (True, "bool is no index"),
+        (np.True_, "bool.* is no index"),
     ],
     ids=lambda value: repr(value)[:40],
 )

@@ -217,6 +217,7 @@ MISTAKES: list[tuple[Callable[[gm.Expression], object], str]] = [
     (lambda x: gm.fold(lambda c, e: c + e, 0.0, x[0]), r"fold: shape \(\) is that of a scalar, not of a sequence"),
     (lambda x: gm.fold(lambda c, _: c, x), "fold: the number of steps is missing"),
     (lambda x: gm.fold(lambda c, _: c, x, steps=0), "fold: steps=0, but a loop has at least one step"),
+    (lambda x: gm.fold(lambda c, _: c, x, steps=2**63), "scan: .* came with a number beyond 64 bits as 'steps'"),
     (lambda x: gm.scan(lambda c, _: c, x, steps=2), "scan: the body returned Expression, not a pair"),
     (lambda x: gm.scan(lambda *_: (None, None), None, x), "scan: the body returns nothing"),
     (lambda x: gm.fold(lambda c, _: c if c[0] > 0 else -c, x, steps=2), "neither true nor false"),
