@@ -13,10 +13,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gradmill_server.engine.ops import TABLE, Operation
+from gradmill_server.engine.ops import ROWS, Operation, Row
 
 DESTINATION = Path(__file__).resolve().parent.parent / "client" / "gradmill" / "functions.py"
 COMMAND = "python proto/generate_functions.py"
+
+_LONGEST_TUPLE = 98
+"""Characters between the parentheses of a tuple on one line."""
 
 _OPERANDS_BY_ARITY = {1: ("x",), 2: ("x", "y")}
 _OPERANDS = {
@@ -82,28 +85,45 @@ def _by_number(name: str) -> list[tuple[bool, int, str]]:
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts if part]
 
 
-def catalogue_row(operation: Operation) -> str:
+def catalogue_row(operation: Row) -> str:
     """Return the catalogue's entry for one operation."""
-    aliases = "".join(f"{_text(alias)}, " for alias in operation.aliases)
-    aliases = f"({aliases.rstrip() if len(operation.aliases) == 1 else aliases.rstrip(', ')})"
+    parameters = [
+        f"{name}: {kind}{', optional' if optional else ''}" for name, kind, optional in operation.parameter_kinds()
+    ]
     return (
         "    OperationInfo(\n"
         f"        name={_text(operation.name)},\n"
-        f"        aliases={aliases},\n"
-        f"        arity={operation.arity},\n"
+        f"        aliases={_tuple(operation.aliases)},\n"
+        f"        arity={operation.least},\n"
         f"        summary={_text(operation.summary)},\n"
         f"        convention={_text(operation.convention)},\n"
+        f"        maximum_arity={operation.most},\n"
+        f"        signature={_text(operation.signature)},\n"
+        f"        result_shape={_text(operation.result)},\n"
+        f"        parameters={_tuple(parameters)},\n"
         "    ),\n"
     )
 
 
-def file_source(operations: Iterable[Operation]) -> str:
-    """Return the text of the whole file, for all operations that are not internal, sorted by name."""
-    rows = sorted((row for row in operations if not row.internal), key=lambda row: row.name)
+def _tuple(texts: Sequence[str]) -> str:
+    """Return a tuple of texts, over several lines where one would be too long, as the formatter writes it."""
+    inside = ", ".join(map(_text, texts))
+    if len(inside) > _LONGEST_TUPLE:
+        return "(\n" + "".join(f"            {_text(entry)},\n" for entry in texts) + "        )"
+    return f"({inside},)" if len(texts) == 1 else f"({inside})"
+
+
+def file_source(operations: Iterable[Row]) -> str:
+    """Return the text of the whole file, for all operations that are not internal, sorted by name.
+
+    The functions of element-wise operations are written here; those of whole arrays are in `gradmill/arrays.py`.
+    """
+    public = sorted((row for row in operations if not row.internal), key=lambda row: row.name)
+    rows = [row for row in public if isinstance(row, Operation)]
     names = {name for row in rows for name in (row.name, *row.aliases)} - _WRITTEN_BY_HAND
     exported = "".join(f"    {_text(name)},\n" for name in sorted(names, key=_by_number))
     definitions = "\n\n".join(function_source(row) for row in rows)
-    catalogue = "".join(catalogue_row(row) for row in rows)
+    catalogue = "".join(catalogue_row(row) for row in public)
     return (
         f"{_HEAD}\n__all__ = [\n{exported}]\n\n\n{definitions}\n\n"
         f'CATALOGUE: tuple[OperationInfo, ...] = (\n{catalogue})\n"""Every operation, sorted by name."""\n'
@@ -117,7 +137,7 @@ def _text(value: str) -> str:
 
 def run(destination: Path, *, check: bool) -> int:
     """Write the file, or compare it; return the exit status and say what was found."""
-    fresh = file_source(TABLE.values())
+    fresh = file_source(ROWS.values())
     committed = destination.read_text(encoding="utf-8") if destination.exists() else ""
     if fresh == committed:
         print("operation functions are up to date")

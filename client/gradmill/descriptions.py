@@ -14,9 +14,13 @@ class OperationInfo:
     Attributes:
         name: the name used in graphs, in formulas and in this package.
         aliases: other names that formulas and this package accept.
-        arity: the number of operands.
+        arity: the number of operands; the fewest, where it takes more or fewer.
         summary: what it computes, in one sentence.
         convention: its derivative by convention where none exists; empty when nothing needs saying.
+        maximum_arity: the most operands it takes; None for any number.
+        signature: how a formula writes it; empty for an operation that only graphs and traced Python have.
+        result_shape: the shape of its result, in words.
+        parameters: the static parameters of its nodes in a graph, as in "axis: a whole number, optional".
     """
 
     name: str
@@ -24,6 +28,10 @@ class OperationInfo:
     arity: int
     summary: str
     convention: str
+    maximum_arity: int | None = None
+    signature: str = ""
+    result_shape: str = ""
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,17 @@ class Session:
             self._allowance(timeout),
         )
         return tuple(
-            OperationInfo(entry.name, tuple(entry.aliases), entry.arity, entry.summary, entry.convention)
+            OperationInfo(
+                entry.name,
+                tuple(entry.aliases),
+                entry.arity,
+                entry.summary,
+                entry.convention,
+                maximum_arity=entry.maximum_arity or None,
+                signature=entry.signature,
+                result_shape=entry.result_shape,
+                parameters=tuple(map(_parameter, entry.parameters)),
+            )
             for entry in response.operations
         )
 
@@ -176,6 +186,10 @@ class Session:
             self._known.move_to_end(source.key)
             while len(self._known) > _MAXIMUM_REMEMBERED_FUNCTIONS:
                 self._known.popitem(last=False)
+
+
+def _parameter(message: service.ParameterDescription) -> str:
+    return f"{message.name}: {message.kind}{', optional' if message.optional else ''}"
 
 
 class _Job:

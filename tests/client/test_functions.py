@@ -14,6 +14,9 @@ from gradmill.graph import Operation
 
 from tests import REPOSITORY
 
+ELEMENT_WISE = [row for row in functions.CATALOGUE if row.name in functions.__all__]
+"""The operations whose functions are generated; those on whole arrays have tests of their own."""
+
 GENERATOR = REPOSITORY / "proto" / "generate_functions.py"
 
 
@@ -39,7 +42,7 @@ def test_a_change_by_hand_is_found_and_undone(tmp_path: Path) -> None:
     assert copy.read_text("utf-8") == Path(functions.__file__).read_text("utf-8")
 
 
-@pytest.mark.parametrize("operation", functions.CATALOGUE, ids=lambda row: row.name)
+@pytest.mark.parametrize("operation", ELEMENT_WISE, ids=lambda row: row.name)
 def test_each_function_and_alias_traces_its_operation(operation: OperationInfo) -> None:
     """Every operation can be traced under each of its names, its operands in the order written."""
     operands = gm.inputs([f"x{position}" for position in range(operation.arity)])
@@ -48,8 +51,22 @@ def test_each_function_and_alias_traces_its_operation(operation: OperationInfo) 
         assert traced.graph.values == (Operation(operation.name, tuple(range(operation.arity))),)
 
 
-@pytest.mark.parametrize("operation", functions.CATALOGUE, ids=lambda row: row.name)
+@pytest.mark.parametrize("operation", ELEMENT_WISE, ids=lambda row: row.name)
 def test_a_function_of_plain_numbers_is_refused(operation: OperationInfo) -> None:
     """Applying a traced function to numbers alone says where to go instead of computing something else."""
     with pytest.raises(TypeError, match="no operand is traced; use math"):
         getattr(gm, operation.name)(*[1.0] * operation.arity)
+
+
+def test_the_catalogue_lists_operations_on_arrays_too() -> None:
+    """Each says how a formula writes it, the shape of its result, and the parameters of its nodes in a graph."""
+    (row,) = [row for row in functions.CATALOGUE if row.name == "sum"]
+    assert row.signature == "sum(x, axis=None, keepdims=False)"
+    assert row.result_shape == "that of x without the axes, which keepdims keeps with extent 1"
+    assert row.parameters == ("axes: a list of whole numbers", "keepdims: a whole number, optional")
+    assert all(row.summary and row.result_shape for row in functions.CATALOGUE)
+
+
+def test_every_public_operation_has_a_function_of_its_name() -> None:
+    """What the table lists can be traced, save what only graphs have: slices, and the nodes of loops and calls."""
+    assert {row.name for row in functions.CATALOGUE if not hasattr(gm, row.name)} == {"slice", "call"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gradmill_server.engine.ops import TABLE, Operation
+from gradmill_server.engine.ops import ROWS, Operation, Row
 
 README = Path(__file__).parents[2] / "README.md"
 _TABLE = re.compile(r"(?<=<!-- generated: operations -->\n).*?(?=<!-- end of generated -->)", re.DOTALL)
@@ -26,15 +26,16 @@ def block(mark: str) -> str:
 
 def operations_table() -> str:
     """Return the table of operations as Markdown, one row for each that callers may use."""
-    rows = sorted((row for row in TABLE.values() if not row.internal), key=lambda row: row.name)
-    lines = ["| operation | written | what it is | derivative by convention |", "|---|---|---|---|"]
+    rows = sorted((row for row in ROWS.values() if not row.internal), key=lambda row: row.name)
+    lines = ["| operation | written | what it is | shape | derivative by convention |", "|---|---|---|---|---|"]
     return "\n".join([*lines, *map(_line, rows)]) + "\n"
 
 
-def _line(row: Operation) -> str:
+def _line(row: Row) -> str:
     names = ", ".join(f"`{name}`" for name in (row.name, *row.aliases))
-    written = row.expression(("x", "y", "z")[: row.arity])
-    return f"| {names} | `{written}` | {row.summary} | {row.convention} |".replace("|  |", "| |")
+    written = f"`{row.signature}`" if row.signature else "in graphs and traced Python"
+    shape = "" if isinstance(row, Operation) else row.result
+    return f"| {names} | {written} | {row.summary} | {shape} | {row.convention} |".replace("|  |", "| |")
 
 
 def with_table(text: str) -> str:

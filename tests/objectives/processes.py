@@ -46,7 +46,8 @@ def gaussian_process_in_jax(parameters: jax.Array, places: Array, observed: Arra
 def logistic_map(steps: int) -> gm.Expression:
     """Return where the logistic map has gone after some steps."""
     start, rate = gm.inputs("start", "rate")
-    return gm.fold(lambda x, _: rate * x * (1 - x), start, steps=steps)
+    moved: gm.Expression = gm.fold(lambda x, _: rate * x * (1 - x), start, steps=steps)
+    return moved
 
 
 def logistic_map_in_jax(start: jax.Array, rate: jax.Array, steps: int) -> jax.Array:

@@ -38,7 +38,8 @@ def _matches(operation: OperationInfo, text: str) -> bool:
     return any(wanted in part.lower() for part in (operation.name, *operation.aliases, operation.summary))
 
 
-def _row(operation: OperationInfo) -> tuple[str, str]:
+def _row(operation: OperationInfo) -> tuple[str, str, str]:
     names = ", ".join((operation.name, *operation.aliases))
     convention = f" Derivative: {operation.convention}." if operation.convention else ""
-    return names, operation.summary + convention
+    shape = f" Shape: {operation.result_shape}." if operation.result_shape else ""
+    return names, operation.signature, operation.summary + shape + convention

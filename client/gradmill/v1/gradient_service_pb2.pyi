@@ -345,18 +345,36 @@ class ListOperationsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class OperationDescription(_message.Message):
-    __slots__ = ("name", "aliases", "arity", "summary", "convention")
+    __slots__ = ("name", "aliases", "arity", "summary", "convention", "maximum_arity", "signature", "result_shape", "parameters")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     ARITY_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     CONVENTION_FIELD_NUMBER: _ClassVar[int]
+    MAXIMUM_ARITY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     name: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
     arity: int
     summary: str
     convention: str
-    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., arity: _Optional[int] = ..., summary: _Optional[str] = ..., convention: _Optional[str] = ...) -> None: ...
+    maximum_arity: int
+    signature: str
+    result_shape: str
+    parameters: _containers.RepeatedCompositeFieldContainer[ParameterDescription]
+    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., arity: _Optional[int] = ..., summary: _Optional[str] = ..., convention: _Optional[str] = ..., maximum_arity: _Optional[int] = ..., signature: _Optional[str] = ..., result_shape: _Optional[str] = ..., parameters: _Optional[_Iterable[_Union[ParameterDescription, _Mapping]]] = ...) -> None: ...
+
+class ParameterDescription(_message.Message):
+    __slots__ = ("name", "kind", "optional")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    OPTIONAL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    optional: bool
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., optional: bool = ...) -> None: ...
 
 class ListOperationsResponse(_message.Message):
     __slots__ = ("operations",)

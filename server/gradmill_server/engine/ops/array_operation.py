@@ -105,7 +105,8 @@ class ArrayOperation:
     Attributes:
         name: what graphs and formulas call it.
         summary: one sentence.
-        signature: how a formula calls it.
+        signature: how a formula calls it; empty where none can.
+        result: the shape of its result, in words.
         shape: its rule of shapes.
         least: the fewest operands it takes.
         most: the most operands it takes; None for any number.
@@ -129,6 +130,7 @@ class ArrayOperation:
     summary: str
     signature: str
     shape: ShapeRule
+    result: str = ""
     least: int = 1
     most: int | None = 1
     parameters: tuple[Parameter, ...] = ()
@@ -203,6 +205,10 @@ class ArrayOperation:
     def expression(self, operands: Sequence[str]) -> str:
         """Return the operation written with its operands' names."""
         return f"{self.name}({', '.join(operands)})"
+
+    def parameter_kinds(self) -> list[tuple[str, str, bool]]:
+        """Return the name of each static parameter, its kind in words, and whether it may be left out."""
+        return [(entry.name, _KIND_NAMES[entry.kind], entry.optional) for entry in self.parameters]
 
 
 _KIND_NAMES = {

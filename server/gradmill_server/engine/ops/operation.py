@@ -88,6 +88,30 @@ class Operation:
         return len(self.partials)
 
     @property
+    def least(self) -> int:
+        """The fewest operands it takes."""
+        return self.arity
+
+    @property
+    def most(self) -> int | None:
+        """The most operands it takes."""
+        return self.arity
+
+    @property
+    def signature(self) -> str:
+        """How a formula writes it."""
+        return self.expression(("x", "y", "z")[: self.arity])
+
+    @property
+    def result(self) -> str:
+        """The shape of its result, in words."""
+        return "that of x" if self.arity == 1 else "the one that those of the operands broadcast to"
+
+    def parameter_kinds(self) -> list[tuple[str, str, bool]]:
+        """Return nothing: an element-wise operation has no static parameters."""
+        return []
+
+    @property
     def takes(self) -> str:
         """How many operands it takes, for messages."""
         return str(self.arity)

@@ -17,7 +17,7 @@ from gradmill.v1 import graph_pb2
 from gradmill_server.engine.derivatives.patterns import SparsePattern
 from gradmill_server.engine.explain import ExplainedNode, Explanation
 from gradmill_server.engine.ir import Graph
-from gradmill_server.engine.ops import TABLE
+from gradmill_server.engine.ops import ROWS
 from gradmill_server.engine.program import ResultArray
 from gradmill_server.engine.wants import SPARSE, Kind
 from gradmill_server.serving.telemetry import Outcome, Stage
@@ -163,9 +163,19 @@ def _write_node(message: service_pb2.ExplainedNode, node: ExplainedNode) -> None
 def write_operations() -> bytes:
     """Return the bytes that list every operation callers may use, sorted by name."""
     message = service_pb2.ListOperationsResponse()
-    for row in sorted(TABLE.values(), key=lambda entry: entry.name):
-        if not row.internal:
-            message.operations.add(
-                name=row.name, aliases=row.aliases, arity=row.arity, summary=row.summary, convention=row.convention
-            )
+    for row in sorted(ROWS.values(), key=lambda entry: entry.name):
+        if row.internal:
+            continue
+        entry = message.operations.add(
+            name=row.name,
+            aliases=row.aliases,
+            arity=row.least,
+            maximum_arity=row.most or 0,
+            summary=row.summary,
+            convention=row.convention,
+            signature=row.signature,
+            result_shape=row.result,
+        )
+        for name, kind, optional in row.parameter_kinds():
+            entry.parameters.add(name=name, kind=kind, optional=optional)
     return message.SerializeToString()

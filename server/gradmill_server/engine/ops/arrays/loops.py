@@ -187,6 +187,7 @@ CALL_ROW = ArrayOperation(
     name=CALL,
     summary="One output of a function that the graph brings along, applied to the arguments.",
     signature="",
+    result="that of the output",
     least=0,
     most=None,
     parameters=(Parameter("function", Body), Parameter("output", int, optional=True)),
@@ -197,6 +198,7 @@ SCAN_ROW = ArrayOperation(
     name=SCAN,
     summary="A function that the graph brings along, applied step by step to carries, sequences and constants.",
     signature="",
+    result="a vector: final carries, then what each step gives, all flattened",
     most=None,
     parameters=(
         Parameter("function", Body),

@@ -39,6 +39,8 @@ from gradmill_server.engine.shapes import broadcast
 REDUCED = (Parameter("axes", tuple), Parameter("keepdims", int, optional=True))
 """The parameters of a reduction."""
 
+REDUCED_RESULT = "that of x without the axes, which keepdims keeps with extent 1"
+
 
 def reduced_shape(operation: str) -> Callable[[ParameterMap, Sequence[Shape]], Shape]:
     """Return the rule of shapes of a reduction over axes."""
@@ -107,6 +109,7 @@ _SUM = ArrayOperation(
     name="sum",
     summary="The sum of all elements, or along some axes.",
     signature="sum(x, axis=None, keepdims=False)",
+    result=REDUCED_RESULT,
     parameters=REDUCED,
     shape=reduced_shape("sum"),
     value=reducing(np.add),
@@ -147,6 +150,7 @@ _BROADCAST = ArrayOperation(
     name="broadcast_to",
     summary="The elements repeated to fill a shape, by NumPy's rules of broadcasting.",
     signature="broadcast_to(x, shape)",
+    result="the one given",
     parameters=(Parameter("shape", tuple),),
     shape=_broadcast_shape,
     value=_broadcast_value,
@@ -193,6 +197,7 @@ _CUMSUM = ArrayOperation(
     name="cumsum",
     summary="The running sum along an axis, added from the first element on.",
     signature="cumsum(x, axis=None)",
+    result="that of x",
     parameters=(Parameter("axis", int),),
     shape=along_axis_shape("cumsum"),
     value=lambda parameters, x: np.add.accumulate(x, axis=integer(parameters, "axis") + 1),
