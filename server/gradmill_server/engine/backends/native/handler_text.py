@@ -9,7 +9,9 @@ from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.llvm_text import LlvmFunctionText
 from gradmill_server.engine.lanes import Lanes
 
-_BYTES_PER_WORD = 4
+BYTES_PER_WORD = 4
+"""Words of records are 32 bits wide."""
+
 _POINTERS = ("record", "scratch", "table", "frame", "constants")
 
 
@@ -38,7 +40,7 @@ class HandlerText(LlvmFunctionText):
 
     def word(self) -> str:
         """Read the record's next word, as i64."""
-        place = self.offset("%record", self._words * _BYTES_PER_WORD)
+        place = self.offset("%record", self._words * BYTES_PER_WORD)
         self._words += 1
         return self.write(f"zext i32 {self.write(f'load i32, ptr {place}')} to i64")
 
@@ -113,7 +115,7 @@ class HandlerText(LlvmFunctionText):
 
     def following(self) -> str:
         """Return the address of the next record."""
-        return self.offset("%record", self._words * _BYTES_PER_WORD)
+        return self.offset("%record", self._words * BYTES_PER_WORD)
 
     def jump(self, record: str, accumulator: Sequence[Lanes] | None = None) -> HandlerText:
         """Jump to a record's handler, with this in the accumulator or what was there."""

@@ -67,7 +67,7 @@ def library_text(level: Level) -> str:
     tables: list[str] = []
     for lanes in level.block_lanes:
         bodies += [handler for place, kind in enumerate(KINDS) for handler in _handlers(level, lanes, place, kind)]
-        bodies.append(_enter(LlvmFunctionText(level.width), lanes))
+        bodies.append(enter_function(LlvmFunctionText(level.width), lanes))
         tables += [_table(lanes, layout) for layout in Layout]
     return module_text(level, bodies, "\n".join(tables))
 
@@ -78,7 +78,12 @@ def _handlers(level: Level, lanes: int, place: int, kind: Kind) -> list[LlvmFunc
         write, count = (load_handler, place - LOAD + 1) if place < STORE else (store_handler, place - STORE + 1)
         return [write(HandlerText(level, lanes, f"{kind.name}.{layout}"), layout, count) for layout in Layout]
     text = HandlerText(level, lanes, kind.name)
-    special = {END: _end, PAUSE: _pause, CONSTANT: _constant, STORE_ACCUMULATOR: store_accumulator_handler}
+    special = {
+        END: end_handler,
+        PAUSE: pause_handler,
+        CONSTANT: _constant,
+        STORE_ACCUMULATOR: store_accumulator_handler,
+    }
     if place in special:
         return [special[place](text)]
     if place < FIRST_COMPUTING:
@@ -148,7 +153,7 @@ def _both(text: HandlerText, place: int) -> HandlerText:
     return text.go_on().end()
 
 
-def _end(text: HandlerText) -> HandlerText:
+def end_handler(text: HandlerText) -> HandlerText:
     """Write the end of a block: go on with the next one while there are points and the budget lasts."""
     left = _spend(text)
     row = text.write(f"add i64 {text.field('row')}, {text.lanes}")
@@ -164,7 +169,7 @@ def _end(text: HandlerText) -> HandlerText:
     return _jump_or_leave(text, left, tape)
 
 
-def _pause(text: HandlerText) -> HandlerText:
+def pause_handler(text: HandlerText) -> HandlerText:
     """Write a place within a long tape where a run may stop and go on later."""
     left = _spend(text)
     following = text.following()
@@ -189,7 +194,7 @@ def _jump_or_leave(text: HandlerText, left: str, record: str) -> HandlerText:
     return text.jump(record).end()
 
 
-def _enter(text: LlvmFunctionText, lanes: int) -> LlvmFunctionText:
+def enter_function(text: LlvmFunctionText, lanes: int) -> LlvmFunctionText:
     """Write ``int64 enter(frame, budget)``, which runs a frame from C and returns the state it is left in."""
     text.lines.append(f'define i64 @"{enter_symbol(lanes)}"(ptr %frame, i64 %budget) {{')
     text.open_block("entry")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,7 +19,8 @@ _ENGINE = Path(__file__).parents[2]
 _SOURCES = ("backends/native", "ops", "vector_math")
 """Folders of the engine whose code decides what the handlers are, besides lanes.py."""
 
-_Enter = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
+ENTER: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
+"""Runs a frame from Python, without the interpreter lock."""
 
 
 class HandlerSet(NamedTuple):
@@ -50,7 +52,7 @@ class HandlerLibrary:
 
     def _set(self, lanes: int) -> HandlerSet:
         tables = {layout: self._object.address(table_symbol(lanes, layout)) for layout in Layout}
-        return HandlerSet(lanes, _Enter(self._object.address(enter_symbol(lanes))), tables)
+        return HandlerSet(lanes, ENTER(self._object.address(enter_symbol(lanes))), tables)
 
 
 def _origin() -> str:
@@ -73,14 +75,14 @@ _LOADING: Final = threading.Lock()
 """Guards `_LOADED`: two libraries of one level would be twice the work, and memory for both."""
 
 
-def origin_of(level: Level) -> str:
-    """Return what a level's handlers are a function of.
+def origin_of(level: Level, text: Callable[[Level], str] | None = None) -> str:
+    """Return what a level's handlers are a function of; the text is what writes them, if they are others than these.
 
     That is the digest of the sources, as writing the handlers takes a hundred times longer than reading what writes
     them; but where the files are other ones by now than this process runs, or cannot be read, it is the handlers.
     """
     unchanged = _LOADED_ORIGIN and _origin() == _LOADED_ORIGIN
-    return _LOADED_ORIGIN if unchanged else library_text(level)
+    return _LOADED_ORIGIN if unchanged else (text or library_text)(level)
 
 
 def library(level: Level) -> HandlerLibrary:

@@ -43,6 +43,9 @@ class Part(StrEnum):
     SLOT = "place of a slot"
     TILE = "place of a tile"
     ARRAY = "number of an array"
+    COUNT = "number of elements"
+    SUM = "place of a sum"
+    TABLE = "place of a table"
 
 
 class BrokenTape(ValueError):

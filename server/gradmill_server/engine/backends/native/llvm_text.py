@@ -74,6 +74,11 @@ class LlvmFunctionText(Emitter):
         self._block = "entry"
 
     @property
+    def block(self) -> str:
+        """The basic block that instructions are written to."""
+        return self._block
+
+    @property
     def lanes_type(self) -> str:
         """The LLVM type of Lanes."""
         return f"<{self.width} x double>"

@@ -46,7 +46,7 @@ _BUDGET_PER_LANE: Final = 200_000
 """What a block may cost, in additions, between two checkpoints: about a millisecond at any width."""
 
 _RUN_FIELDS: Final = FIELDS.index("points")
-_RUN: Final = struct.Struct(f"={_RUN_FIELDS}q")
+RUN: Final = struct.Struct(f"={_RUN_FIELDS}q")
 """The fields of a frame that differ from one run of a call to the next; from `points` on they are its arrays."""
 
 _VECTOR: Final = -1
@@ -141,7 +141,7 @@ class TapeExecutable:
         rows = len(matrix)
         held = _contiguous(matrix, _FLOAT64)
         if held.shape != (rows, self._inputs):
-            raise _misshapen(held.shape, (rows, self._inputs))
+            raise misshapen(held.shape, (rows, self._inputs))
         arrays = [_empty(rows) if columns == _VECTOR else _empty((rows, columns)) for columns in self._row_columns]
         flags = _zeros(rows, _UINT8)
         given = (LOCATE(held), self._point_bytes, 0, LOCATE(flags), 0)
@@ -156,13 +156,13 @@ class TapeExecutable:
         linked = self._allowed(limits)
         held = [_contiguous(values, _FLOAT64) for values in columns]
         if len(held) != self._inputs:
-            raise _misshapen((len(held),), (self._inputs,))
+            raise misshapen((len(held),), (self._inputs,))
         whole, shared = (rows,), (1,)
         fields: list[int] = []
         for values in held:
             shape = values.shape
             if shape not in (whole, shared):
-                raise _misshapen(shape, whole)
+                raise misshapen(shape, whole)
             fields += (LOCATE(values), 0 if shape == shared else BYTES_PER_LANE)
         places = array("q", fields)
         arrays = [_empty(rows) if count == 1 else _empty((count, rows)) for count in self._columns]
@@ -198,7 +198,7 @@ class TapeExecutable:
                 self._frame.pack_into(frame, 0, *code, *run, *given, *counts, *groups)
                 state = PAUSED  # the arrays are found in the first run
             else:
-                _RUN.pack_into(frame, 0, *code, *run)
+                RUN.pack_into(frame, 0, *code, *run)
             budget = _BUDGET_PER_LANE * handlers.lanes
             checkpoint()
             while handlers.enter(address, budget):
@@ -226,6 +226,6 @@ class TapeExecutable:
         return linked
 
 
-def _misshapen(shape: tuple[int, ...], expected: tuple[int, ...]) -> ValueError:
+def misshapen(shape: tuple[int, ...], expected: tuple[int, ...]) -> ValueError:
     """Return the refusal of points that would be read beyond their end: a mistake of the program around the engine."""
     return ValueError(f"points have shape {shape}, expected {expected}")

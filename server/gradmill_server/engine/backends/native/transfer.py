@@ -61,7 +61,7 @@ def load_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     stride = text.field("point_stride")
     column = text.write(f"mul i64 {first}, {BYTES_PER_LANE}")
     base = text.offset(text.field("points", "ptr"), column)
-    text.branch(_fits(text, row, end), "whole", "partial")
+    text.branch(fits(text, row, end), "whole", "partial")
     text.open_block("whole")
     here = text.offset(base, text.write(f"mul i64 {row}, {stride}"))
     before = "whole"
@@ -85,7 +85,7 @@ def store_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
         layout: how the results lie.
         count: columns; in the layout ROWS all there are, or four or eight of more.
     """
-    group = _group_of(text)
+    group = group_of(text)
     first = text.word()
     slots = [text.slot() for _ in range(count)]
     base = text.write(f"load ptr, ptr {group.address}")
@@ -94,7 +94,7 @@ def store_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     by_column, by_row = (stride, BYTES_PER_LANE) if layout is Layout.COLUMNS else (BYTES_PER_LANE, stride)
     start = text.offset(base, text.write(f"mul i64 {first}, {by_column}"))
     start = text.offset(start, text.write(f"mul i64 {row}, {by_row}"))
-    text.branch(_fits(text, row, end), "whole", "slow")
+    text.branch(fits(text, row, end), "whole", "slow")
     text.open_block("whole")
     before = "whole"
     if layout is Layout.COLUMNS:
@@ -103,7 +103,7 @@ def store_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
         if count > _FORESEEN_COLUMNS:
             before = _prefetch(text, start, stride, first, "write")
         sums = _store_rows(text, before, start, stride, slots)
-    text.branch(_any_not_finite(text, sums), "slow", "done")
+    text.branch(any_not_finite(text, sums), "slow", "done")
     text.open_block("slow")
     columns = [text.offset(start, text.write(f"mul i64 {place}, {by_column}")) for place in range(count)]
     store_lane_by_lane(text, columns, by_row, slots, group.flag, row, end)
@@ -145,14 +145,14 @@ def _prefetch(text: HandlerText, base: str, stride: str, first: str, purpose: st
 
 def store_accumulator_handler(text: HandlerText) -> HandlerText:
     """Write the handler that writes the accumulator to an array of one column, which lies alike in either layout."""
-    group = _group_of(text)
+    group = group_of(text)
     row, end = text.field("row"), text.field("end")
     start = text.offset(text.write(f"load ptr, ptr {group.address}"), text.write(f"mul i64 {row}, {BYTES_PER_LANE}"))
-    text.branch(_fits(text, row, end), "whole", "slow")
+    text.branch(fits(text, row, end), "whole", "slow")
     text.open_block("whole")
     for place, value in enumerate(text.accumulator):
         store_vector(text, value, start, place * text.width * BYTES_PER_LANE)
-    text.branch(_any_not_finite(text, _total(text.accumulator)), "slow", "done")
+    text.branch(any_not_finite(text, total(text.accumulator)), "slow", "done")
     text.open_block("slow")
     spare = text.offset("%scratch", SPARE_SLOT)
     for place, value in enumerate(text.accumulator):
@@ -170,7 +170,7 @@ class _Group(NamedTuple):
     flag: str
 
 
-def _group_of(text: HandlerText) -> _Group:
+def group_of(text: HandlerText) -> _Group:
     """Read the record's next word, an array of results; return where its fields are."""
     number = text.word()
     addresses = text.offset("%frame", GROUPS_OFFSET)
@@ -180,7 +180,7 @@ def _group_of(text: HandlerText) -> _Group:
     return _Group(address, stride, text.offset(stride, BYTES_PER_FIELD))
 
 
-def _fits(text: HandlerText, row: str, end: str) -> str:
+def fits(text: HandlerText, row: str, end: str) -> str:
     """Return whether every lane of the block has a point."""
     past = text.write(f"add i64 {row}, {text.lanes}")
     return text.write(f"icmp sle i64 {past}, {end}")
@@ -222,7 +222,7 @@ def _store_rows(text: HandlerText, before: str, base: str, stride: str, slots: S
         here = text.offset(base, text.write(f"mul i64 {lane}, {stride}"))
         columns = [text.load_at(slot, at) for slot in slots]
         store_tile(text, here, stride, columns)
-        return _total(columns)
+        return total(columns)
 
     return _over_groups(text, before, group)
 
@@ -235,12 +235,12 @@ def _store_columns(text: HandlerText, before: str, base: str, stride: str, slots
         columns = [text.load_at(slot, at) for slot in slots]
         for value, address in zip(columns, addresses, strict=True):
             store_vector(text, value, address, at)
-        return _total(columns)
+        return total(columns)
 
     return _over_groups(text, before, group)
 
 
-def _total(values: Sequence[Lanes]) -> Lanes:
+def total(values: Sequence[Lanes]) -> Lanes:
     """Add up in pairs, which waits less than a chain. Not finite where a value is not (or where the sum overflows)."""
     left = list(values)
     while len(left) > 1:
@@ -249,7 +249,7 @@ def _total(values: Sequence[Lanes]) -> Lanes:
     return left[0]
 
 
-def _any_not_finite(text: HandlerText, sums: Lanes) -> str:
+def any_not_finite(text: HandlerText, sums: Lanes) -> str:
     """Return whether any lane is not finite."""
     packed = text.write(f"bitcast {text.mask_type} {(sums - sums).is_nan().name} to i{text.width}")
     return text.write(f"icmp ne i{text.width} {packed}, 0")
@@ -274,7 +274,7 @@ def _load_column(text: HandlerText, column: str, slot: str, row: str, end: str) 
         text.store(value, slot, group)
     text.lines.append(f"  br label %{label}.done")
     text.open_block(f"{label}.own")
-    text.branch(_fits(text, row, end), f"{label}.whole", f"{label}.partial")
+    text.branch(fits(text, row, end), f"{label}.whole", f"{label}.partial")
     text.open_block(f"{label}.whole")
     here = text.offset(base, text.write(f"mul i64 {row}, {BYTES_PER_LANE}"))
     for group in range(text.groups):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from gradmill_server.engine.backends.native.addresses import address_of
-from gradmill_server.engine.backends.native.frame import CACHE_LINE_BYTES
+from gradmill_server.engine.backends.native.frame import BYTES_PER_LANE, CACHE_LINE_BYTES
+
+if TYPE_CHECKING:
+    from gradmill_server.engine.ir import FloatArray
 
 _KEPT_BYTES: Final = 32 * 1024 * 1024
 """Scratch that a thread keeps for its next run; more is given back to the system."""
@@ -33,6 +36,11 @@ class Workspace:
         self.scratch_bytes = scratch_bytes
         self.frame = bytearray(frame_bytes)
         self.frame_address = address_of(self.frame)
+
+    def floats(self, first_byte: int, count: int) -> FloatArray:
+        """Return numbers that lie so many bytes into the scratch, a multiple of eight, as an array on that memory."""
+        skipped = self.scratch - address_of(self._memory) + first_byte
+        return self._memory[skipped : skipped + count * BYTES_PER_LANE].view(np.float64)
 
 
 class _Thread(threading.local):
