@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradmill_server.engine.autodiff import Propagation
-from gradmill_server.engine.backends.choice import executable, runs_natively
+from gradmill_server.engine.backends.choice import executable, loops_run_natively, runs_natively
 from gradmill_server.engine.backends.results import ResultGroup
 from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.derivatives.differentiation import Differentiated, DirectionInput, Part, differentiate
@@ -137,6 +137,7 @@ class Program:
         made: Differentiated,
         *,
         native: bool,
+        native_loops: bool = False,
         checkpoint: Checkpoint = never,
     ) -> None:
         """Prepare a differentiated graph for a backend."""
@@ -148,7 +149,9 @@ class Program:
         self._directions = made.directions
         self._parts = made.parts
         groups = [_described(part) for part in made.parts if part.is_row or size(part.shape)]
-        self._executable = executable(made.graph, groups, native=native, checkpoint=checkpoint)
+        self._executable = executable(
+            made.graph, groups, native=native, native_loops=native_loops, checkpoint=checkpoint
+        )
         self.point_bytes = 8 * sum(size(shape) for group in groups for shape in group.shapes)
         patterns = sum(pattern.columns.nbytes + pattern.row_starts.nbytes for pattern in made.patterns.values())
         described = _BYTES_PER_PROGRAM + _BYTES_PER_GROUP * len(groups)
@@ -297,6 +300,7 @@ def compile_program(
         graph, stable_forms = _with_stable_forms(graph, options, checkpoint)
     graph = through_bodies(graph, lambda each: simplify(expand(each, checkpoint), checkpoint), checkpoint)
     native = runs_natively(graph, checkpoint)
+    native_loops = loops_run_natively(graph, checkpoint)
     if SCAN in graph.nodes.operations:
         unrolled = unroll_loops(graph, _LARGEST_UNROLLED_LOOPS, checkpoint)
         native = unrolled is not None and runs_natively(unrolled, checkpoint)
@@ -309,7 +313,7 @@ def compile_program(
     del graph  # of a million nodes, together with what follows, it would be most of the memory
     made.graph = share_loops(made.graph, checkpoint)
     made.graph = through_bodies(made.graph, lambda each: simplify(each, checkpoint), checkpoint)
-    return Program(wants, stable_forms, made, native=native, checkpoint=checkpoint)
+    return Program(wants, stable_forms, made, native=native, native_loops=native_loops, checkpoint=checkpoint)
 
 
 def _with_stable_forms(graph: Graph, options: Options, checkpoint: Checkpoint) -> tuple[Graph, tuple[str, ...]]:

@@ -20,9 +20,13 @@ from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.backends.results import Executable, ResultGroup
 from gradmill_server.engine.backends.unrolled import UnrolledExecutable
 from gradmill_server.engine.checkpoints import Checkpoint, never
-from gradmill_server.engine.ir import CONSTANT, INPUT, Graph, GraphBuilder, Input
+from gradmill_server.engine.ir import CONSTANT, INPUT, Graph, GraphBuilder, Input, bodies_of, size
+from gradmill_server.engine.ops.arrays.loops import SCAN
 from gradmill_server.engine.passes.scalarize import scalarize
 from gradmill_server.engine.passes.simplify import simplify
+
+_LARGEST_UNROLLED_STEP: Final = 2_000
+"""Scalars of a loop's body up to which its arrays are unrolled."""
 
 _LARGEST_UNROLLED_FUNCTION: Final = 20_000
 _LARGEST_UNROLLED_PROGRAM: Final = 400_000
@@ -46,8 +50,29 @@ def _has_arrays(graph: Graph) -> bool:
     return bool(graph.nodes.shapes) or not ops.ARRAYS.keys().isdisjoint(graph.nodes.operations)
 
 
+def loops_run_natively(function: Graph, checkpoint: Checkpoint = never) -> bool:
+    """Whether the steps of all innermost loops of a function run on the tape machine, as do those of their derivatives.
+
+    Args:
+        function: the function, without composite operations.
+        checkpoint: called every few milliseconds; may raise to stop.
+    """
+    innermost = [body.graph for body in bodies_of(function) if SCAN not in body.graph.nodes.operations]
+    return bool(innermost) and all(
+        len(body.nodes) <= _LARGEST_UNROLLED_STEP
+        and sum(map(size, body.nodes.shapes.values())) <= _LARGEST_UNROLLED_STEP
+        and runs_natively(body, checkpoint)
+        for body in innermost
+    )
+
+
 def executable(
-    graph: Graph, groups: Sequence[ResultGroup], *, native: bool, checkpoint: Checkpoint = never
+    graph: Graph,
+    groups: Sequence[ResultGroup],
+    *,
+    native: bool,
+    native_loops: bool = False,
+    checkpoint: Checkpoint = never,
 ) -> Executable:
     """Return a graph ready to run: natively, where its function `runs_natively`, else by NumPy.
 
@@ -55,11 +80,12 @@ def executable(
         graph: function and derivatives.
         groups: its outputs, in order.
         native: whether the function runs natively.
+        native_loops: whether its loops do, in case that it does not as a whole.
         checkpoint: called every few milliseconds; may raise to stop.
     """
     level = host_level()
     if level is None or not native:
-        return NumpyExecutable(graph, groups)
+        return NumpyExecutable(graph, groups, level=level if native_loops else None, checkpoint=checkpoint)
     if not _has_arrays(graph):
         return TapeExecutable(graph, groups, level, checkpoint)
     scalars = scalarize(graph, _LARGEST_UNROLLED_PROGRAM, checkpoint)

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.backends.native.loop import TapeLoop
+from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.numpy_loop import NumpyLoop
 from gradmill_server.engine.backends.results import scratch_too_large
 from gradmill_server.engine.backends.slots import plan_slots
-from gradmill_server.engine.ir import size
-from gradmill_server.engine.ops.arrays.loops import Loop
+from gradmill_server.engine.checkpoints import never
+from gradmill_server.engine.ir import CONSTANT, INPUT, size
+from gradmill_server.engine.ops.arrays.loops import SCAN, Loop
+from gradmill_server.engine.passes.scalarize import scalarize
+from gradmill_server.engine.passes.simplify import simplify
 from gradmill_server.engine.points import taken_apart
 
 if TYPE_CHECKING:
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from gradmill_server.engine.backends.native.levels import Level
     from gradmill_server.engine.backends.results import ColumnResults, ResultGroup, RowResults
     from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import FloatArray, Graph, Node, Shape
@@ -37,8 +43,14 @@ _ELEMENTS_BETWEEN_CHECKPOINTS = 4_000_000
 _INSTRUCTION_OVERHEAD_ELEMENTS = 1_000
 """A NumPy call costs about as much as this many elements, whatever its size."""
 
+_LARGEST_UNROLLED_BODY = 100_000
+"""Scalars up to which the arrays in a loop's body, its derivatives included, are unrolled for the tape machine."""
+
 _TARGET_BLOCK_BYTES = 4 * 1024 * 1024
 _SMALLEST_FULL_BLOCK = 1024
+_SMALLEST_BLOCK_OF_LOOPS = 128
+"""Native loops lose little by fewer points, and what they stack comes into a nearer cache."""
+
 _LARGEST_BLOCK = 65536
 
 
@@ -61,8 +73,24 @@ class NumpyExecutable:
         results: for each output the slot and the shape of its value.
     """
 
-    def __init__(self, graph: Graph, groups: Sequence[ResultGroup] = ()) -> None:
-        """Assign every node a slot, and every operation its function; the groups are the graph's outputs in order."""
+    def __init__(
+        self,
+        graph: Graph,
+        groups: Sequence[ResultGroup] = (),
+        *,
+        level: Level | None = None,
+        checkpoint: Checkpoint = never,
+    ) -> None:
+        """Assign every node a slot, and every operation its function.
+
+        Args:
+            graph: any graph without composite operations.
+            groups: its outputs, in order.
+            level: the processor's, when the bodies of loops run on the tape machine; None when they do not.
+            checkpoint: called every few milliseconds; may raise to stop.
+        """
+        self._level = level
+        self._checkpoint = checkpoint
         self._groups = tuple(groups)
         self._inputs = graph.inputs
         plan = plan_slots(graph)
@@ -93,11 +121,19 @@ class NumpyExecutable:
         if row is None or not row.repeats:
             self.instructions.append(Instruction(_aligned(graph, node), operands, result))
             return
-        loop = Loop.of(dict(node.parameters))
-        runs = NumpyLoop(loop, NumpyExecutable(loop.body.graph))
+        runs = self._loop(Loop.of(dict(node.parameters)))
         self.instructions.append(Instruction(runs, (len(self._template) - 1, *operands), result))
         self._loop_scratch_elements = max(self._loop_scratch_elements, runs.scratch_elements)
-        self._loop_bytes += runs.body.byte_size
+        self._loop_bytes += runs.byte_size
+
+    def _loop(self, loop: Loop) -> NumpyLoop | TapeLoop:
+        """Return a loop ready to run: on the tape machine, where its body is scalars or can be unrolled into some."""
+        body = loop.body.graph
+        if self._level is not None and SCAN not in body.nodes.operations:
+            scalars = scalarize(body, _LARGEST_UNROLLED_BODY, self._checkpoint)
+            if scalars is not None and set(scalars.nodes.operations) <= NATIVE_OPERATIONS | {INPUT, CONSTANT}:
+                return TapeLoop(loop, simplify(scalars, self._checkpoint), self._level, self._checkpoint)
+        return NumpyLoop(loop, NumpyExecutable(body, level=self._level, checkpoint=self._checkpoint))
 
     def evaluate_rows(self, matrix: FloatArray, limits: Limits, checkpoint: Checkpoint) -> RowResults:
         """Evaluate a matrix of points, as `Executable` says."""
@@ -140,7 +176,8 @@ class NumpyExecutable:
         per_point = max(1, self.scratch_bytes_per_point)
         if per_point > limits.maximum_scratch_bytes:
             raise scratch_too_large(limits, per_point)
-        wanted = max(_SMALLEST_FULL_BLOCK, _TARGET_BLOCK_BYTES // per_point)
+        smallest = _SMALLEST_FULL_BLOCK if self._level is None else _SMALLEST_BLOCK_OF_LOOPS
+        wanted = max(smallest, _TARGET_BLOCK_BYTES // per_point)
         return min(wanted, _LARGEST_BLOCK, limits.maximum_scratch_bytes // per_point)
 
     def run(self, inputs: Sequence[FloatArray], rows: int, checkpoint: Checkpoint) -> list[FloatArray]:

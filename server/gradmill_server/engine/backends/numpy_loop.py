@@ -24,6 +24,7 @@ class NumpyLoop:
 
     Attributes:
         body: the body, ready to run.
+        byte_size: bytes it occupies.
         scratch_elements: elements of intermediate values alive in a step, for one point; those of the flat value are
             counted with the graph that the loop belongs to.
     """
@@ -31,6 +32,7 @@ class NumpyLoop:
     def __init__(self, loop: Loop, body: NumpyExecutable) -> None:
         """Prepare a loop whose body is prepared."""
         self.body = body
+        self.byte_size = body.byte_size
         self.scratch_elements = body.scratch_elements
         self._loop = loop
         self._shapes = loop.argument_shapes

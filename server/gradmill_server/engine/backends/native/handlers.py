@@ -40,6 +40,7 @@ from gradmill_server.engine.backends.native.records import (
     Kind,
     computes_once,
 )
+from gradmill_server.engine.backends.native.repeating import repeat_text
 from gradmill_server.engine.backends.native.transfer import (
     load_handler,
     store_accumulator_handler,
@@ -68,6 +69,7 @@ def library_text(level: Level) -> str:
     for lanes in level.block_lanes:
         bodies += [handler for place, kind in enumerate(KINDS) for handler in _handlers(level, lanes, place, kind)]
         bodies.append(enter_function(LlvmFunctionText(level.width), lanes))
+        bodies.append(repeat_text(LlvmFunctionText(level.width), lanes, enter_symbol(lanes)))
         tables += [_table(lanes, layout) for layout in Layout]
     return module_text(level, bodies, "\n".join(tables))
 

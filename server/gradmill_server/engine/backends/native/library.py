@@ -14,6 +14,7 @@ from gradmill_server.engine.backends.native.frame import Layout
 from gradmill_server.engine.backends.native.handlers import enter_symbol, library_text, table_symbol
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.object_cache import cached_object
+from gradmill_server.engine.backends.native.repeating import repeat_symbol
 
 _ENGINE = Path(__file__).parents[2]
 _SOURCES = ("backends/native", "ops", "vector_math")
@@ -21,6 +22,8 @@ _SOURCES = ("backends/native", "ops", "vector_math")
 
 ENTER: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 """Runs a frame from Python, without the interpreter lock."""
+
+_REPEAT: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 
 
 class HandlerSet(NamedTuple):
@@ -31,11 +34,13 @@ class HandlerSet(NamedTuple):
         enter: runs a frame, given its address and a budget, until all is done or the budget is spent; returns whether
             there is more to do. Without the interpreter lock.
         tables: the address of the table of handlers, for each layout of the caller's arrays.
+        repeat: runs some steps of a loop, given its address and their number. Without the interpreter lock.
     """
 
     lanes: int
     enter: ctypes._CFunctionType
     tables: dict[Layout, int]
+    repeat: ctypes._CFunctionType
 
 
 class HandlerLibrary:
@@ -52,7 +57,8 @@ class HandlerLibrary:
 
     def _set(self, lanes: int) -> HandlerSet:
         tables = {layout: self._object.address(table_symbol(lanes, layout)) for layout in Layout}
-        return HandlerSet(lanes, ENTER(self._object.address(enter_symbol(lanes))), tables)
+        enter = ENTER(self._object.address(enter_symbol(lanes)))
+        return HandlerSet(lanes, enter, tables, _REPEAT(self._object.address(repeat_symbol(lanes))))
 
 
 def _origin() -> str:
