@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gradmill_server.engine.canonical import canonicalize, digest
 from gradmill_server.engine.check import (
     DraftConstant,
     DraftInput,
@@ -20,6 +21,7 @@ from gradmill_server.engine.check import (
     check,
     check_inputs,
 )
+from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.errors import DeadlineExceeded, InvalidGraph, LimitExceeded, UnsupportedWish
 from gradmill_server.engine.ir import FloatArray, Input
 
@@ -335,14 +337,45 @@ def test_limits_are_checked_before_anything_is_built() -> None:
         check(SEED._replace(nodes=nodes), replace(LIMITS, maximum_nodes=15))
 
 
-@pytest.mark.parametrize("element_type", [2, 3, -1])
+@pytest.mark.parametrize("element_type", [3, -1])
 def test_other_element_types_are_refused_as_not_available(element_type: int) -> None:
-    """A valid type that this server does not compute in is answered as unsupported, not as invalid."""
+    """A type that this server does not compute in is answered as unsupported, not as invalid."""
     draft = SEED._replace(inputs=[*SEED.inputs[:2], DraftInput("x3", (), element_type)])
     with pytest.raises(UnsupportedWish) as caught:
         check(draft, LIMITS)
     assert caught.value.reason == "ELEMENT_TYPE_UNSUPPORTED"
     assert caught.value.metadata == {"field": "graph.inputs[2].element_type"}
+
+
+def test_inputs_of_two_element_types_are_refused_with_both_names() -> None:
+    """All inputs of a function have one element type: a mistake names the input, the first one, and both types."""
+    inputs = [SEED.inputs[0], SEED.inputs[1]._replace(element_type=2), SEED.inputs[2]]
+    with pytest.raises(InvalidGraph, match="input 'x2' is float32, but input 'x1' is float64") as caught:
+        check(SEED._replace(inputs=inputs), LIMITS)
+    (violation,) = caught.value.violations
+    assert (violation.field, violation.reason) == ("graph.inputs[1].element_type", "ELEMENT_TYPE_MIXED")
+
+
+def test_constants_have_the_element_type_of_the_inputs() -> None:
+    """A constant of another type is refused where it stands; without inputs constants are float64."""
+    mixed = [SEED.constants[0]._replace(element_type=2), *SEED.constants[1:]]
+    with pytest.raises(InvalidGraph, match="the constant is float32, but input 'x1' is float64") as caught:
+        check(SEED._replace(constants=mixed), LIMITS)
+    assert caught.value.violations[0].field == "graph.constants[0].element_type"
+    alone = GraphDraft((), [DraftConstant((), array(1.0), 2)], (), (), [DraftOutput("value", 0)])
+    with pytest.raises(InvalidGraph, match="a function without inputs is float64"):
+        check(alone, LIMITS)
+
+
+def test_a_function_of_float32_is_another_one_with_its_constants_rounded() -> None:
+    """Inputs and constants of float32 make a graph of that type, and the digest tells it from that of float64."""
+    inputs = [entry._replace(element_type=2) for entry in SEED.inputs]
+    constants = [entry._replace(element_type=2, values=entry.values + 1e-12) for entry in SEED.constants]
+    graph = check(SEED._replace(inputs=inputs, constants=constants), LIMITS)
+    wide = check(SEED, LIMITS)
+    assert (graph.element_type, wide.element_type) == (ElementType.FLOAT32, ElementType.FLOAT64)
+    assert graph.nodes == wide.nodes
+    assert digest(canonicalize(graph)) != digest(canonicalize(wide))
 
 
 def test_an_element_type_left_out_means_binary64() -> None:

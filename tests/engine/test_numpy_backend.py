@@ -65,7 +65,7 @@ def test_values_needed_until_the_end_keep_their_scratch() -> None:
 def inputs_at(graph: Graph, rows: int, seed: int) -> tuple[list[FloatArray], list[list[FloatArray]]]:
     """Return inputs for a block, every third one shared, and the same point by point."""
     rng = np.random.default_rng(seed)
-    block = [
+    block: list[FloatArray] = [
         rng.normal(size=(1 if (position + seed) % 3 == 0 else rows, *entry.shape))
         for position, entry in enumerate(graph.inputs)
     ]

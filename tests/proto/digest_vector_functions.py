@@ -9,6 +9,7 @@ from gradmill.v1 import graph_pb2
 
 from tests.proto.digest_vector_arrays import ARRAY_FUNCTIONS
 from tests.proto.digest_vector_building import (
+    Body,
     Operation,
     ParameterValue,
     VectorFunction,
@@ -293,17 +294,6 @@ _STRUCTURAL = (
         structural=True,
     ),
     VectorFunction(
-        "binary32",
-        "Elements of binary32 have 4 bytes, also when they came as plain numbers.",
-        make_graph(
-            [graph_pb2.Input(name="x", shape=[2], element_type="ELEMENT_TYPE_FLOAT32")],
-            [graph_pb2.Array(element_type="ELEMENT_TYPE_FLOAT32", shape=[2], values=[0.5, 0.1])],
-            [Operation("multiply", (0, 1))],
-            {"value": 2},
-        ),
-        structural=True,
-    ),
-    VectorFunction(
         "no_elements",
         "An array without elements has a shape and no bytes.",
         make_graph(
@@ -316,11 +306,68 @@ _STRUCTURAL = (
     ),
 )
 
+_BINARY32 = graph_pb2.ELEMENT_TYPE_FLOAT32
+_ELEMENT_TYPES = (
+    VectorFunction(
+        "binary32",
+        "Elements of binary32 have 4 bytes, also when they came as plain numbers.",
+        make_graph(
+            [graph_pb2.Input(name="x", shape=[2], element_type=_BINARY32)],
+            [graph_pb2.Array(element_type=_BINARY32, shape=[2], values=[0.5, 0.1])],
+            [Operation("multiply", (0, 1))],
+            {"value": 2},
+        ),
+    ),
+    VectorFunction(
+        "binary32_bits",
+        "Constants of binary32 are equal when all their bits are: two zeros and three NaNs are five constants.",
+        make_graph(
+            [graph_pb2.Input(name="x", element_type=_BINARY32)],
+            [
+                graph_pb2.Array(element_type=_BINARY32, data=bits.to_bytes(4, "little"))
+                for bits in (0, 0x80000000, 0x7FC00000, 0xFFC00001, 0x7F800001, 0x80000000)
+            ],
+            [
+                Operation("add", (0, 1)),
+                Operation("add", (7, 2)),
+                Operation("add", (8, 3)),
+                Operation("add", (9, 4)),
+                Operation("add", (10, 5)),
+                Operation("add", (11, 6)),
+            ],
+            {"value": 12},
+        ),
+    ),
+    VectorFunction(
+        "binary32_body",
+        "A body has the element type of the function that applies it.",
+        make_graph(
+            [graph_pb2.Input(name="x", element_type=_BINARY32), graph_pb2.Input(name="y", element_type=_BINARY32)],
+            [],
+            [Operation("call", (0, 1), {"function": Body(0)})],
+            {"value": 2},
+            functions=[
+                make_graph(
+                    [
+                        graph_pb2.Input(name="argument0", element_type=_BINARY32),
+                        graph_pb2.Input(name="argument1", element_type=_BINARY32),
+                    ],
+                    [],
+                    [Operation("multiply", (0, 1))],
+                    {"result0": 2},
+                )
+            ],
+        ),
+        structural=True,
+    ),
+)
+
 FUNCTIONS: tuple[VectorFunction, ...] = (
     *_WRITINGS_OF_ONE_FUNCTION,
     *_SHARING,
     *_CONSTANTS,
     *_INPUTS_AND_OUTPUTS,
     *_STRUCTURAL,
+    *_ELEMENT_TYPES,
     *ARRAY_FUNCTIONS,
 )

@@ -10,16 +10,16 @@ import struct
 from typing import TYPE_CHECKING
 
 from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, never
+from gradmill_server.engine.element_types import ElementType, narrowed
 from gradmill_server.engine.ir import CONSTANT, Body, renumbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gradmill_server.engine.checkpoints import Checkpoint
-    from gradmill_server.engine.ir import Graph, Nodes, Parameters, ParameterValue, Shape
+    from gradmill_server.engine.ir import Graph, Node, Nodes, Parameters, ParameterValue, Shape
 
 _MAGIC = b"gradmill.graph.v1\0"
-_FLOAT64 = 1
 _CONSTANT_TAG = b"\0"
 _OPERATION_TAG = b"\1"
 _INTEGER, _NUMBER, _TEXT, _INTEGERS, _FUNCTION = 1, 2, 3, 4, 5
@@ -87,35 +87,39 @@ def _canonical_pieces(canonical: Graph) -> Iterator[bytes]:
     """Cut the canonical bytes into pieces, each of some thousand nodes."""
     yield _MAGIC + _u32(len(canonical.inputs))
     for entry in canonical.inputs:
-        yield _text(entry.name) + bytes([_FLOAT64]) + _shape(entry.shape)
+        yield _text(entry.name) + bytes([entry.element_type]) + _shape(entry.shape)
     first, end = len(canonical.inputs), len(canonical.nodes)
     yield _u32(end - first)
     names: dict[str, bytes] = {}
     for start in range(first, end, NODES_BETWEEN_CHECKPOINTS):
-        yield _nodes(canonical.nodes, range(start, min(start + NODES_BETWEEN_CHECKPOINTS, end)), names)
+        span = range(start, min(start + NODES_BETWEEN_CHECKPOINTS, end))
+        yield _nodes(canonical.nodes, span, names, canonical.element_type)
     yield _u32(len(canonical.outputs))
     for output in canonical.outputs:
         yield _text(output.name) + _u32(output.node)
 
 
-def _nodes(nodes: Nodes, span: range, names: dict[str, bytes]) -> bytes:
+def _nodes(nodes: Nodes, span: range, names: dict[str, bytes], element_type: ElementType) -> bytes:
     """Return the bytes of some nodes; ``names`` keeps those of the operations."""
     parts: list[bytes] = []
     for index in span:
         operation, arguments = nodes.operations[index], nodes.arguments[index]
         if operation == CONSTANT:
-            parts += (
-                _CONSTANT_TAG,
-                bytes([_FLOAT64]),
-                _shape(nodes.shape(index)),
-                nodes[index].constant_array().tobytes(),
-            )
+            parts += (_CONSTANT_TAG, bytes([element_type]), _shape(nodes.shape(index)))
+            parts.append(_elements(nodes[index], element_type))
             continue
         name = names.get(operation)
         if name is None:
             name = names[operation] = _OPERATION_TAG + _text(operation)
         parts += (name, _u32(len(arguments), *arguments), _parameters(nodes.parameters.get(index, ())))
     return b"".join(parts)
+
+
+def _elements(constant: Node, element_type: ElementType) -> bytes:
+    array = constant.constant_array()
+    return (
+        array.tobytes() if element_type is ElementType.FLOAT64 else narrowed(array).astype("<f4", copy=False).tobytes()
+    )
 
 
 def _u32(*values: int) -> bytes:

@@ -18,7 +18,6 @@ from gradmill_server.engine import ops
 from gradmill_server.engine.canonical import body_of
 from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, Checkpoint, never
 from gradmill_server.engine.drafts import (
-    FLOAT64,
     DraftConstant,
     DraftFunction,
     DraftInput,
@@ -28,6 +27,7 @@ from gradmill_server.engine.drafts import (
     check_ends,
     functions_of,
 )
+from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.errors import (
     MAXIMUM_REPORTED_VIOLATIONS,
     InvalidGraph,
@@ -62,7 +62,6 @@ __all__ = [
     "check_inputs",
 ]
 
-_UNSPECIFIED = 0
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACE = re.compile(r"[A-Za-z0-9_]{1,60}")
 _BROKEN = -1
@@ -81,7 +80,7 @@ def check(draft: GraphDraft, limits: Limits, *, field: str = "graph", checkpoint
     Raises:
         InvalidGraph: with one violation for each mistake.
         LimitExceeded: when something is larger than its limit; checked before anything is built.
-        UnsupportedWish: for an element type other than float64.
+        UnsupportedWish: for an element type other than float64 and float32.
     """
     functions = functions_of(draft, limits, field)
     bodies = _Bodies(len(functions))
@@ -218,20 +217,31 @@ class _Checker:
 
     def inputs(self) -> tuple[Input, ...]:
         taken: dict[str, int] = {}
-        checked = []
+        checked: list[Input] = []
         for position, entry in enumerate(self.draft.inputs):
             path = f"inputs[{position}]"
             self.name(f"{path}.name", entry.name, taken, position)
-            self.element_type(f"{path}.element_type", entry.element_type)
+            element_type = self.element_type(f"{path}.element_type", entry.element_type)
+            first = checked[0] if checked else None
+            if first is not None and element_type is not first.element_type:
+                description = (
+                    f"input {quote(entry.name)} is {element_type.label}, but input {quote(first.name)} is "
+                    f"{first.element_type.label}; all inputs of a function have one element type"
+                )
+                self.mistake(f"{path}.element_type", "ELEMENT_TYPE_MIXED", description, name=entry.name)
+                element_type = first.element_type
             shape = self.shape(f"{path}.shape", entry.shape, name=entry.name)
-            checked.append(Input(entry.name, shape if shape is not None else ()))
+            checked.append(Input(entry.name, shape if shape is not None else (), element_type))
         return tuple(checked)
 
-    def element_type(self, path: str, element_type: int) -> None:
-        if element_type not in {_UNSPECIFIED, FLOAT64}:
+    def element_type(self, path: str, element_type: int) -> ElementType:
+        try:
+            return ElementType(element_type or ElementType.FLOAT64)
+        except ValueError:
             field = f"{self.field}.{path}"
-            message = f"{field}: element type {element_type} is not available; use ELEMENT_TYPE_FLOAT64"
-            raise UnsupportedWish(message, reason="ELEMENT_TYPE_UNSUPPORTED", metadata={"field": field})
+            available = ", ".join(each.contract_name for each in ElementType)
+            message = f"{field}: element type {element_type} is not available; use one of {available}"
+            raise UnsupportedWish(message, reason="ELEMENT_TYPE_UNSUPPORTED", metadata={"field": field}) from None
 
     def constants(self) -> None:
         for position, entry in enumerate(self.draft.constants):
@@ -241,7 +251,17 @@ class _Checker:
                 description = f"shape {quote(shape)} needs {size(shape)} elements, {len(entry.values)} were sent"
                 self.mistake(path, "CONSTANT_SIZE", description)
                 shape = None
+            element_type = self.element_type(f"{path}.element_type", entry.element_type)
+            if element_type is not self.builder.element_type:
+                description = f"the constant is {element_type.label}, but {self.own_type()}"
+                self.mistake(f"{path}.element_type", "ELEMENT_TYPE_MIXED", description)
             self.index_of.append(_BROKEN if shape is None else self.builder.constant(np.reshape(entry.values, shape)))
+
+    def own_type(self) -> str:
+        """Say which element type the function has, and why."""
+        label = self.builder.element_type.label
+        inputs = self.builder.inputs
+        return f"input {quote(inputs[0].name)} is {label}" if inputs else f"a function without inputs is {label}"
 
     def operation_names(self) -> None:
         public = [name for name, row in ops.ROWS.items() if not row.internal]
@@ -292,6 +312,10 @@ class _Checker:
                 return None
             body = self.named_body(position, place, value.place) if isinstance(value, DraftFunction) else value
             if body is None:
+                return None
+            if isinstance(body, Body) and body.graph.element_type is not self.builder.element_type:
+                description = f"the function is {body.graph.element_type.label}, but {self.own_type()}"
+                self.node_mistake(position, f"parameters[{place}]", "ELEMENT_TYPE_MIXED", description)
                 return None
             resolved[name] = body
         return tuple(resolved.items())

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import FloatArray, ParameterValue
 from gradmill_server.engine.limits import Limits
-
-FLOAT64 = 1
-"""The number of the element type that the engine computes in."""
 
 
 class DraftInput(NamedTuple):
@@ -18,14 +16,15 @@ class DraftInput(NamedTuple):
 
     name: str
     shape: Sequence[int]
-    element_type: int = FLOAT64
+    element_type: int = ElementType.FLOAT64
 
 
 class DraftConstant(NamedTuple):
-    """A constant as sent: its elements flat, float64, row-major."""
+    """A constant as sent: its elements flat, as float64, row-major."""
 
     shape: Sequence[int]
     values: FloatArray
+    element_type: int = ElementType.FLOAT64
 
 
 class DraftFunction(NamedTuple):

@@ -135,7 +135,9 @@ def _explained(graph: Graph, point: PointBatch) -> list[ExplainedNode]:
             operation=node.operation,
             expression=labels[index] if node.is_input else _expression(node, labels),
             value=value_of[index],
-            adjoint=value_of[adjoints[index]] if _has_adjoint(adjoints, index) else np.zeros(node.shape),
+            adjoint=value_of[adjoints[index]]
+            if _has_adjoint(adjoints, index)
+            else np.zeros(node.shape, graph.element_type.dtype),
             local_partials=[
                 LocalPartial(labels[argument], value_of[partial_of[index, operand]])
                 for operand, argument in enumerate(node.arguments)

@@ -3,14 +3,15 @@
 Grammar of what a graph holds::
 
     graph    ::= inputs nodes outputs
-    input    ::= name shape                                   float64 throughout
+    input    ::= name shape type                          one type for all: that of every value of the graph
     node     ::= "input" position                             the first nodes are the inputs, in declared order
                | "constant" shape bytes                       equal only when their bits are equal
                | operation argument* parameter*               each argument is the index of an earlier node
     output   ::= name index
     parameter::= name value                               a value is a number, a text, numbers, or a function's body
 
-A node's index is its identity. This module knows no operation, no derivative and no backend.
+A node's index is its identity. This module knows no operation, no derivative and no backend. Constants are kept as
+float64 whatever the type, as which every float32 is exact.
 
 Nodes are kept in columns, and a `Node` is made when somebody looks at one. An object for each would double the memory,
 and Python's collector of cyclic garbage would walk all of them again and again, holding up every thread: for three
@@ -25,18 +26,19 @@ import struct
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias, overload
+from typing import Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from gradmill_server.engine.checkpoints import Checkpoint, never, watched
+from gradmill_server.engine.element_types import ElementType, rounded
 
 Shape = tuple[int, ...]
 Arguments = tuple[int, ...]
 ParameterValue: TypeAlias = "int | float | str | bytes | tuple[int, ...] | Body"
 Parameters: TypeAlias = tuple[tuple[str, ParameterValue], ...]
-FloatArray = npt.NDArray[np.float64]
+FloatArray: TypeAlias = "npt.NDArray[np.floating[Any]]"
 
 INPUT = "input"
 CONSTANT = "constant"
@@ -62,8 +64,8 @@ class Node(NamedTuple):
         """Whether the node is a constant."""
         return self.operation == CONSTANT
 
-    def constant_array(self) -> FloatArray:
-        """Return a constant's elements, float64, in the node's shape, read-only."""
+    def constant_array(self) -> npt.NDArray[np.float64]:
+        """Return a constant's elements, as float64, in the node's shape, read-only."""
         data = self.parameters[0][1] if self.parameters else None
         if not isinstance(data, bytes):
             message = f"node is {self.operation!r}, not a constant"
@@ -156,10 +158,11 @@ def renumbered(arguments: Sequence[int], number: Sequence[int]) -> Arguments:
 
 
 class Input(NamedTuple):
-    """One input: its name and the shape of one point's value."""
+    """One input: its name, the shape of one point's value, and the type of its elements."""
 
     name: str
     shape: Shape = ()
+    element_type: ElementType = ElementType.FLOAT64
 
 
 class Output(NamedTuple):
@@ -167,6 +170,11 @@ class Output(NamedTuple):
 
     name: str
     node: int
+
+
+def element_type_of(inputs: Sequence[Input]) -> ElementType:
+    """Return the type of every value of a graph with these inputs: theirs, and float64 where there are none."""
+    return inputs[0].element_type if inputs else ElementType.FLOAT64
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +192,11 @@ class Graph:
     nodes: Nodes
     outputs: tuple[Output, ...]
     labels: Mapping[int, str]
+
+    @property
+    def element_type(self) -> ElementType:
+        """The type of every value: that of the inputs, and float64 where there are none."""
+        return element_type_of(self.inputs)
 
     @property
     def elements_per_point(self) -> int:
@@ -257,14 +270,19 @@ class GraphBuilder:
 
     Attributes:
         inputs: the inputs.
+        element_type: theirs, in which constants are rounded.
         nodes: the nodes so far; only the builder adds to them.
     """
 
-    __slots__ = ("_index_of", "_labels", "inputs", "nodes")
+    __slots__ = ("_index_of", "_labels", "element_type", "inputs", "nodes")
 
     def __init__(self, inputs: Iterable[Input] = ()) -> None:
         """Start with these inputs, as nodes 0, 1, 2, ..."""
         self.inputs: tuple[Input, ...] = tuple(inputs)
+        self.element_type = element_type_of(self.inputs)
+        if any(entry.element_type is not self.element_type for entry in self.inputs):
+            message = "the inputs of a graph have one element type"
+            raise ValueError(message)
         self.nodes = Nodes()
         self._index_of: defaultdict[str, dict[Hashable, int]] = defaultdict(dict)
         """For each operation, the index of each of its nodes, by what tells it from the others."""
@@ -276,7 +294,7 @@ class GraphBuilder:
     def extending(cls, graph: Graph, checkpoint: Checkpoint = never) -> GraphBuilder:
         """Start with all nodes of a graph, at the same indices. The checkpoint is called every few milliseconds."""
         builder = cls()
-        builder.inputs = graph.inputs
+        builder.inputs, builder.element_type = graph.inputs, graph.element_type
         builder.nodes = nodes = graph.nodes.copy()
         builder._labels = dict(graph.labels)
         index_of = builder._index_of
@@ -334,10 +352,10 @@ class GraphBuilder:
         return [number[output.node] for output in graph.outputs]
 
     def constant(self, value: float | npt.ArrayLike) -> int:
-        """Add a float64 constant, told from others by its bits: 0.0 and -0.0 are two constants."""
-        if isinstance(value, float):
+        """Add a constant, rounded to the element type and told from others by its bits: 0.0 and -0.0 are two."""
+        if isinstance(value, float) and self.element_type is ElementType.FLOAT64:
             return self.put(CONSTANT, (), (), ((_VALUE, struct.pack("<d", value)),))
-        array = np.asarray(value, dtype="<f8")
+        array = rounded(np.asarray(value, dtype="<f8"), self.element_type)
         return self.put(CONSTANT, (), array.shape, ((_VALUE, array.tobytes()),))
 
     def label(self, index: int, name: str) -> None:

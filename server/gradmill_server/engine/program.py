@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class Options:
 
 
 class ResultArray(NamedTuple):
-    """One array of results, float64, [points, ...].
+    """One array of results, of the function's element type, [points, ...].
 
     Of derivatives with respect to several inputs there is an array for each, or, when the points came as a matrix, one
     whose last axis runs over the elements of all wanted inputs in declared order. With E for these elements, K for the
@@ -152,7 +152,8 @@ class Program:
         self._executable = executable(
             made.graph, groups, native=native, native_loops=native_loops, checkpoint=checkpoint
         )
-        self.point_bytes = 8 * sum(size(shape) for group in groups for shape in group.shapes)
+        self._dtype = made.graph.element_type.dtype
+        self.point_bytes = self._dtype.itemsize * sum(size(shape) for group in groups for shape in group.shapes)
         patterns = sum(pattern.columns.nbytes + pattern.row_starts.nbytes for pattern in made.patterns.values())
         described = _BYTES_PER_PROGRAM + _BYTES_PER_GROUP * len(groups)
         self.byte_size = described + patterns + self._executable.byte_size
@@ -204,14 +205,14 @@ class Program:
             message = f"directions: {len(takers)} wants take some, {len(directions)} were given"
             raise InvalidPoints(message, reason="DIRECTIONS_COUNT", metadata={"field": "directions"})
         given = dict(zip(takers, directions, strict=True))
-        return [_direction(entry, given[entry.want].get(entry.name), count) for entry in self._directions]
+        return [_direction(entry, given[entry.want].get(entry.name), count, self._dtype) for entry in self._directions]
 
     def _by_matrix(self, arrays: Sequence[FloatArray], count: int) -> list[list[ResultArray]]:
         """Name results at points that came as a matrix."""
         named: list[list[ResultArray]] = [[] for _ in self.wants]
         each = iter(arrays)
         for part in self._parts:
-            array = next(each) if part.is_row or size(part.shape) else np.zeros((count, *part.shape))
+            array = next(each) if part.is_row or size(part.shape) else np.zeros((count, *part.shape), self._dtype)
             named[part.want].append(_new_result(ResultArray, (part.kind, part.output, "", array, "")))
         return named
 
@@ -225,7 +226,7 @@ class Program:
                 for name, values in zip(part.inputs, next(each), strict=True):
                     results.append(_new_result(ResultArray, (part.kind, part.output, name, values, "")))
                 continue
-            (array,) = next(each) if size(part.shape) else [np.zeros((count, *part.shape))]
+            (array,) = next(each) if size(part.shape) else [np.zeros((count, *part.shape), self._dtype)]
             results += _taken_apart(part, array)
         return named
 
@@ -259,10 +260,10 @@ def _split(part: Part, array: FloatArray, axis: int) -> Iterator[tuple[str, Floa
         begin += count
 
 
-def _direction(entry: DirectionInput, array: FloatArray | None, count: int) -> FloatArray:
+def _direction(entry: DirectionInput, array: FloatArray | None, count: int, dtype: np.dtype[Any]) -> FloatArray:
     """Return the directions for one output or input, checked; zeros when there are none."""
     if array is None:
-        return np.zeros((1, *entry.shape))
+        return np.zeros((1, *entry.shape), dtype)
     if array.shape[1:] != entry.shape or array.shape[0] not in {1, count}:
         expected = f"[points, {', '.join(map(str, entry.shape))}]"
         message = (

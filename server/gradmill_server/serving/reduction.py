@@ -46,7 +46,7 @@ def evaluate_reduced(
     total = sums.total()
     if reduction is Reduction.MEAN:
         with np.errstate(all="ignore"):
-            total = np.asarray(total / np.float64(count))
+            total = np.asarray(total / np.float64(count)).astype(total.dtype, copy=False)
     return Evaluation(_taken_apart(total, block), np.concatenate(flags))
 
 
@@ -102,7 +102,7 @@ def _added(first: FloatArray, second: FloatArray) -> FloatArray:
 
 
 def pairwise_sum(array: FloatArray) -> FloatArray:
-    """Return the sum over the first dimension: [points, ...] to [...], float64. No points give 0.0.
+    """Return the sum over the first dimension: [points, ...] to [...], of its type. No points give 0.0.
 
     Neighbours are added in pairs, then the sums of neighbours, and so on; a last one without a neighbour goes to the
     next round as it is. The order depends on the number of points alone, never on memory layout, other dimensions or
@@ -111,7 +111,7 @@ def pairwise_sum(array: FloatArray) -> FloatArray:
     """
     rows = array
     if not len(rows):
-        return np.zeros(array.shape[1:])
+        return np.zeros(array.shape[1:], array.dtype)
     with np.errstate(all="ignore"):
         while len(rows) > 1:
             paired = len(rows) // 2 * 2

@@ -60,9 +60,9 @@ class OurBatch:
         """Evaluate, and return values and gradients."""
         (values,), *wanted = self.call().arrays
         if not wanted:
-            return values.array, None
+            return values.array.astype(np.float64, copy=False), None
         (gradients,) = wanted
-        return values.array, np.column_stack([entry.array for entry in gradients])
+        return values.array.astype(np.float64, copy=False), np.column_stack([entry.array for entry in gradients])
 
 
 class Ours:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,7 @@ from gradmill_server.engine.ops import TABLE, emit
 
 from tests.engine.native.running import HOST_LEVELS, arrays_of, by_columns, evaluated, one_by_one, tape_of
 
-Array = npt.NDArray[np.float64]
+Array: TypeAlias = "npt.NDArray[np.floating[Any]]"
 
 SPECIALS = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, 5e-324, -5e-324, 1e308, np.inf, -np.inf, np.nan)
 UNITS = 8.0
@@ -30,7 +32,7 @@ def single(name: str) -> Graph:
     return builder.build([Output("value", emit(builder, name, range(TABLE[name].arity)))])
 
 
-def both(name: str, level: Level, columns: list[Array]) -> tuple[Array, Array]:
+def both(name: str, level: Level, columns: Sequence[Array]) -> tuple[Array, Array]:
     """Return the operation's values by machine code and by NumPy."""
     graph = single(name)
     points = by_columns(graph, columns)
@@ -39,7 +41,7 @@ def both(name: str, level: Level, columns: list[Array]) -> tuple[Array, Array]:
     return native, reference
 
 
-def assert_close(name: str, columns: list[Array], native: Array, reference: Array) -> None:
+def assert_close(name: str, columns: Sequence[Array], native: Array, reference: Array) -> None:
     """Compare: the same NaNs, infinities and zeros, and numbers a few units apart at most."""
     with np.errstate(invalid="ignore"):
         close = np.abs(native - reference) <= UNITS * np.spacing(np.abs(reference))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gradmill_server.engine import ops
@@ -34,7 +35,7 @@ def gradient(builder: GraphBuilder, node: int, propagation: Propagation) -> list
     return [builder.constant(0.0) if adjoint == NO_ADJOINT else adjoint for adjoint in found]
 
 
-def differentiate(row: Operation, operands: list[FloatArray], propagation: Propagation) -> Derivatives:
+def differentiate(row: Operation, operands: Sequence[FloatArray], propagation: Propagation) -> Derivatives:
     """Return an operation's value, slopes and curvatures; curvatures by differentiating the slopes' own graph."""
     builder = GraphBuilder([Input(f"x{position}") for position in range(row.arity)])
     value = ops.emit(builder, row.name, range(row.arity))

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from gradmill.v1 import graph_pb2
-from gradmill_server.engine.errors import InvalidPoints, UnsupportedWish
+from gradmill_server.engine.element_types import ElementType
+from gradmill_server.engine.errors import InvalidPoints
+from gradmill_server.engine.ir import FloatArray
 from gradmill_server.serving.errors import RequestMalformed
-from gradmill_server.serving.wire.arrays import Encoding, check_element_type, read_array, write_array
+from gradmill_server.serving.wire.arrays import Encoding, read_array, read_element_type, write_array
 
 _REFUSE = InvalidPoints.from_violations
 
 
-def _read(message: graph_pb2.Array) -> npt.NDArray[np.float64]:
-    return read_array(message, "a", _REFUSE).shaped()
+def _read(message: graph_pb2.Array, function: ElementType = ElementType.FLOAT64) -> FloatArray:
+    return read_array(message, "a", _REFUSE, function).shaped()
 
 
+@pytest.mark.parametrize("element_type", ElementType)
 @pytest.mark.parametrize("encoding", Encoding)
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (0,), (2, 3), (2, 0, 3), (1, 2, 3, 4)])
-def test_round_trip(encoding: Encoding, shape: tuple[int, ...]) -> None:
-    """An array written either way is read back with the same shape and the same bits."""
-    array = np.random.default_rng(3).normal(size=shape)
+def test_round_trip(encoding: Encoding, shape: tuple[int, ...], element_type: ElementType) -> None:
+    """An array written either way is read back with the same shape and the same bits, and one of float32 says so."""
+    array = np.asarray(np.random.default_rng(3).normal(size=shape)).astype(element_type.dtype)
     message = graph_pb2.Array()
     write_array(message, array, encoding)
-    back = _read(graph_pb2.Array.FromString(message.SerializeToString()))
+    assert int(message.element_type) == element_type.value
+    back = _read(graph_pb2.Array.FromString(message.SerializeToString()), element_type)
     assert back.shape == shape
+    assert back.dtype == array.dtype
     assert back.tobytes() == array.tobytes()
 
 
@@ -59,6 +63,11 @@ def test_raw_bytes_are_little_endian_and_row_major() -> None:
         (graph_pb2.Array(shape=[2**64 - 1], data=b""), "a.shape", "ARRAY_SIZE"),
         (graph_pb2.Array(shape=[0, 2**63], data=b""), "a.shape", "ARRAY_SIZE"),
         (graph_pb2.Array(shape=[2**40], data=b""), "a.data", "ARRAY_SIZE"),
+        (
+            graph_pb2.Array(element_type="ELEMENT_TYPE_FLOAT32", data=bytes(4)),
+            "a.element_type",
+            "ELEMENT_TYPE_MISMATCH",
+        ),
         (graph_pb2.Array(shape=[1] * 33, values=[1.0]), "a.shape", "RANK_TOO_LARGE"),
         (graph_pb2.Array(shape=[0] * 10_000), "a.shape", "RANK_TOO_LARGE"),
     ],
@@ -73,18 +82,16 @@ def test_disagreeing_sizes_are_refused(message: graph_pb2.Array, field: str, rea
 
 def test_bytes_are_not_copied() -> None:
     """Raw bytes are read in place."""
-    flat = read_array(graph_pb2.Array(shape=[3], data=bytes(24)), "a", _REFUSE).elements
+    flat = read_array(graph_pb2.Array(shape=[3], data=bytes(24)), "a", _REFUSE, ElementType.FLOAT64).elements
     assert not flat.flags.owndata
     assert not flat.flags.writeable
 
 
 def test_element_types() -> None:
-    """Binary64 is taken, said or not; binary32 is for a later version; another number is no element type."""
-    check_element_type(graph_pb2.ELEMENT_TYPE_UNSPECIFIED, "a")
-    check_element_type(graph_pb2.ELEMENT_TYPE_FLOAT64, "a")
-    with pytest.raises(UnsupportedWish, match="ELEMENT_TYPE_FLOAT32 is not available") as unsupported:
-        check_element_type(graph_pb2.ELEMENT_TYPE_FLOAT32, "a")
-    assert unsupported.value.reason == "ELEMENT_TYPE_UNSUPPORTED"
+    """Binary64 is taken, said or not, and binary32; another number is no element type."""
+    assert read_element_type(graph_pb2.ELEMENT_TYPE_UNSPECIFIED, "a") is ElementType.FLOAT64
+    assert read_element_type(graph_pb2.ELEMENT_TYPE_FLOAT64, "a") is ElementType.FLOAT64
+    assert read_element_type(graph_pb2.ELEMENT_TYPE_FLOAT32, "a") is ElementType.FLOAT32
     with pytest.raises(RequestMalformed, match="no value 77; this server knows 0 to 2") as unknown:
-        check_element_type(77, "a")
+        read_element_type(77, "a")
     assert unknown.value.reason == "ELEMENT_TYPE_UNKNOWN"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill.v1 import graph_pb2
-from gradmill_server.engine.errors import InvalidPoints, LimitExceeded, UnsupportedWish
+from gradmill_server.engine.errors import InvalidPoints, LimitExceeded
 from gradmill_server.engine.ir import Input
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.points import PointBatch
@@ -124,7 +124,9 @@ def test_too_many_points(message: service_pb2.Points) -> None:
 
 
 def test_element_type_is_checked_in_points() -> None:
-    """Points in single precision are refused as not available, with their field."""
+    """Points in single precision for a function in double precision are refused, with their field and both types."""
     message = service_pb2.Points(matrix=graph_pb2.Array(element_type=2, shape=[1, 3], data=bytes(12)))  # type: ignore[arg-type]
-    with pytest.raises(UnsupportedWish, match=r"points\.matrix\.element_type: ELEMENT_TYPE_FLOAT32"):
+    expected = r"points\.matrix\.element_type: float32 for a float64 function; send ELEMENT_TYPE_FLOAT64"
+    with pytest.raises(InvalidPoints, match=expected) as refused:
         _bind(message)
+    assert refused.value.violations[0].reason == "ELEMENT_TYPE_MISMATCH"

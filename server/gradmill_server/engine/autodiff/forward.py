@@ -105,7 +105,9 @@ class _Walk:
 
     def _pushforward_of(self, body: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> BodyDerivative:
         """Return the outputs of a body and some of their tangents, as a function of inputs and their tangents."""
-        declared = [Input(f"tangent{place}", self.leading + body.inputs[place].shape) for place in inputs]
+        declared = [
+            Input(f"tangent{place}", self.leading + body.inputs[place].shape, body.element_type) for place in inputs
+        ]
         builder = GraphBuilder([*body.inputs, *declared])
         results = builder.include(body, range(len(body.inputs)))
         seeds = {place: seed for seed, place in enumerate(inputs, start=len(body.inputs))}

@@ -131,7 +131,8 @@ class _Sweep:
     def _pullback_of(self, body: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> BodyDerivative:
         """Return the pullback of a body as a function of its inputs and of the cotangents of some outputs."""
         declared = [
-            Input(f"cotangent{place}", self.leading + body.nodes.shape(body.outputs[place].node)) for place in outputs
+            Input(f"cotangent{place}", self.leading + body.nodes.shape(body.outputs[place].node), body.element_type)
+            for place in outputs
         ]
         builder = GraphBuilder([*body.inputs, *declared])
         results = builder.include(body, range(len(body.inputs)))

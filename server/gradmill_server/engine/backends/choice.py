@@ -20,6 +20,7 @@ from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.backends.results import Executable, ResultGroup
 from gradmill_server.engine.backends.unrolled import UnrolledExecutable
 from gradmill_server.engine.checkpoints import Checkpoint, never
+from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.ir import CONSTANT, INPUT, Graph, GraphBuilder, Input, bodies_of, size
 from gradmill_server.engine.ops.arrays.loops import SCAN
 from gradmill_server.engine.passes.scalarize import scalarize
@@ -40,7 +41,7 @@ def runs_natively(function: Graph, checkpoint: Checkpoint = never) -> bool:
         function: the function, without composite operations.
         checkpoint: called every few milliseconds; may raise to stop.
     """
-    if host_level() is None:
+    if host_level() is None or function.element_type is not ElementType.FLOAT64:
         return False
     scalars = scalarize(function, _LARGEST_UNROLLED_FUNCTION, checkpoint) if _has_arrays(function) else function
     return scalars is not None and set(scalars.nodes.operations) <= native_closure() | {INPUT, CONSTANT}

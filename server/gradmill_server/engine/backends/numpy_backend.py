@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from gradmill_server.engine.backends.native.levels import Level
     from gradmill_server.engine.backends.results import ColumnResults, ResultGroup, RowResults
     from gradmill_server.engine.checkpoints import Checkpoint
+    from gradmill_server.engine.element_types import ElementType
     from gradmill_server.engine.ir import FloatArray, Graph, Node, Shape
     from gradmill_server.engine.limits import Limits
     from gradmill_server.engine.ops.array_operation import ParameterMap
 
-_BYTES_PER_ELEMENT = 8
 _BYTES_PER_INSTRUCTION = 150
 """A tuple, its operand tuple and its share of the tables; an estimate, for caches."""
 
@@ -69,6 +69,7 @@ class NumpyExecutable:
         byte_size: estimated bytes it occupies.
         scratch_elements: elements of intermediate values alive at once, for one point.
         scratch_bytes_per_point: the bytes that these occupy.
+        dtype: the type of all values.
         instructions: what a run does, in order.
         results: for each output the slot and the shape of its value.
     """
@@ -93,6 +94,7 @@ class NumpyExecutable:
         self._checkpoint = checkpoint
         self._groups = tuple(groups)
         self._inputs = graph.inputs
+        self.dtype = graph.element_type.dtype
         plan = plan_slots(graph)
         slot_of = plan.slot_of
         self._template: list[Any] = [None] * (plan.slot_count + 1)
@@ -104,11 +106,11 @@ class NumpyExecutable:
                 operands = tuple([slot_of[argument] for argument in node.arguments])
                 self._add(graph, node, operands, slot_of[index])
             elif node.is_constant:
-                self._template[slot_of[index]] = _constant(node)
+                self._template[slot_of[index]] = _constant(node, self.dtype)
         self._largest_value = max((size(node.shape) for node in graph.nodes), default=1)
         self.results = [(slot_of[output.node], graph.nodes[output.node].shape) for output in graph.outputs]
         self.scratch_elements = plan.scratch_elements + self._loop_scratch_elements
-        self.scratch_bytes_per_point = _BYTES_PER_ELEMENT * self.scratch_elements
+        self.scratch_bytes_per_point = self.dtype.itemsize * self.scratch_elements
         self.byte_size = (
             self._loop_bytes
             + _BYTES_PER_INSTRUCTION * len(graph.nodes)
@@ -142,7 +144,7 @@ class NumpyExecutable:
             lambda start, stop: taken_apart(matrix[start:stop], self._inputs), rows, limits, checkpoint
         )
         return [
-            _side_by_side(members, rows) if group.is_row else members[0]
+            _side_by_side(members, rows, self.dtype) if group.is_row else members[0]
             for group, members in zip(self._groups, grouped, strict=True)
         ], flags
 
@@ -161,7 +163,7 @@ class NumpyExecutable:
     ) -> ColumnResults:
         block = self._block_points(limits)
         flag_of = [group.flag for group in self._groups for _ in group.shapes]
-        results = [np.empty((rows, *shape)) for group in self._groups for shape in group.shapes]
+        results = [np.empty((rows, *shape), self.dtype) for group in self._groups for shape in group.shapes]
         flags = np.zeros(rows, dtype=np.uint8)
         for start in range(0, rows, block):
             stop = min(start + block, rows)
@@ -184,22 +186,23 @@ class NumpyExecutable:
         """Evaluate one block of points.
 
         Args:
-            inputs: for each input an array [rows, *shape], or [1, *shape] when all points share it.
+            inputs: for each input an array [rows, *shape], or [1, *shape] when all points share it; brought to the
+                graph's element type.
             rows: the number of points.
             checkpoint: called every few milliseconds; may raise to stop.
 
         Returns:
-            For each output an array [rows, *shape], which may be a read-only view.
+            For each output an array [rows, *shape] of that type, which may be a read-only view.
         """
         slots = self.begun(inputs, checkpoint)
         with np.errstate(all="ignore"):
             self.carry_out(slots, rows, checkpoint)
-        return [_per_point(slots[slot], rows, shape) for slot, shape in self.results]
+        return [np.broadcast_to(slots[slot], (rows, *shape)) for slot, shape in self.results]
 
     def begun(self, inputs: Sequence[FloatArray], checkpoint: Checkpoint) -> list[Any]:
         """Return slots with the inputs in the first ones."""
         slots = self._template.copy()
-        slots[: len(inputs)] = inputs
+        slots[: len(inputs)] = [np.asarray(values, self.dtype) for values in inputs]
         slots[-1] = checkpoint
         return slots
 
@@ -216,10 +219,10 @@ class NumpyExecutable:
         return max(1, _ELEMENTS_BETWEEN_CHECKPOINTS // (rows * self._largest_value + _INSTRUCTION_OVERHEAD_ELEMENTS))
 
 
-def _side_by_side(members: Sequence[FloatArray], count: int) -> FloatArray:
+def _side_by_side(members: Sequence[FloatArray], count: int, dtype: np.dtype[Any]) -> FloatArray:
     """Return one matrix [points, elements]; it has no columns when there are no members."""
     columns = [member.reshape(count, math.prod(member.shape[1:])) for member in members]
-    return np.concatenate([np.empty((count, 0)), *columns], axis=1)
+    return np.concatenate([np.empty((count, 0), dtype), *columns], axis=1)
 
 
 def _mark(flags: npt.NDArray[np.uint8], values: FloatArray, bit: int) -> None:
@@ -228,8 +231,8 @@ def _mark(flags: npt.NDArray[np.uint8], values: FloatArray, bit: int) -> None:
         flags[~finite.reshape(len(flags), -1).all(axis=1)] |= bit
 
 
-def _constant(node: Node) -> FloatArray:
-    array = node.constant_array()
+def _constant(node: Node, dtype: np.dtype[Any]) -> FloatArray:
+    array = node.constant_array().astype(dtype, copy=False)
     return array[np.newaxis] if node.shape else array
 
 
@@ -238,8 +241,8 @@ def _aligned(graph: Graph, node: Node) -> Callable[..., FloatArray]:
     shapes = [graph.nodes[argument].shape for argument in node.arguments]
     row = ops.ARRAYS.get(node.operation)
     if row is not None:
-        return _on_arrays(row, dict(node.parameters), shapes)
-    function = ops.TABLE[node.operation].value
+        return _on_arrays(row, dict(node.parameters), shapes, graph.element_type)
+    function = ops.TABLE[node.operation].value_in(graph.element_type)
     rank = len(node.shape)
     if all(len(shape) == rank for shape in shapes):
         return function
@@ -256,9 +259,11 @@ def _aligned(graph: Graph, node: Node) -> Callable[..., FloatArray]:
     return aligned
 
 
-def _on_arrays(row: ops.ArrayOperation, parameters: ParameterMap, shapes: Sequence[Shape]) -> Callable[..., FloatArray]:
+def _on_arrays(
+    row: ops.ArrayOperation, parameters: ParameterMap, shapes: Sequence[Shape], element_type: ElementType
+) -> Callable[..., FloatArray]:
     """Return an array operation's function, for operands that may be plain numbers."""
-    value = row.value
+    value = row.value_in(element_type)
     if value is None:
         message = f"{row.name} is to be expanded before it is run"
         raise ValueError(message)
@@ -269,7 +274,3 @@ def _on_arrays(row: ops.ArrayOperation, parameters: ParameterMap, shapes: Sequen
         return result
 
     return function
-
-
-def _per_point(value: FloatArray | None, rows: int, shape: Shape) -> FloatArray:
-    return np.broadcast_to(np.asarray(value, dtype=np.float64), (rows, *shape))

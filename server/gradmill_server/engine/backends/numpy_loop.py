@@ -52,7 +52,7 @@ class NumpyLoop:
         """
         arrays = [np.reshape(operand, (-1, *shape)) for operand, shape in zip(operands, self._shapes, strict=True)]
         points = max(map(len, arrays))
-        flat = np.empty((self._elements, points))
+        flat = np.empty((self._elements, points), self.body.dtype)
         parts = [flat[start : start + size(shape)].reshape(*shape, points) for start, shape in self._parts]
         slots = self.body.begun(arrays, checkpoint)
         self._run(slots, arrays, parts, points, checkpoint)

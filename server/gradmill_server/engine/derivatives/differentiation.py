@@ -121,7 +121,8 @@ class _Differentiation:
     ) -> None:
         self._position = {entry.name: index for index, entry in enumerate(graph.inputs)}
         self._directions = _direction_inputs(graph, wants)
-        more = [Input(f"{entry.name}'{entry.want}", entry.shape) for entry in self._directions]
+        element_type = graph.element_type
+        more = [Input(f"{entry.name}'{entry.want}", entry.shape, element_type) for entry in self._directions]
         self._graph = with_more_inputs(graph, more)
         self._builder = GraphBuilder.extending(self._graph, checkpoint)
         self._wants = wants

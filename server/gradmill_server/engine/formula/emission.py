@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.element_types import ElementType, narrowed
 from gradmill_server.engine.errors import InvalidFormula, InvalidGraph, quote
 from gradmill_server.engine.formula.bounds import Bound
 from gradmill_server.engine.formula.source import Reason, Source
@@ -39,14 +40,24 @@ class Emitter:
         """Add a constant; return its index.
 
         Raises:
+            InvalidFormula: for a number too large for a float32, where that is the inputs' type.
             LimitExceeded: when constants or values become too many.
         """
         before = len(self.builder)
+        if self.builder.element_type is ElementType.FLOAT32:
+            self._check_float32(position, np.asarray(value, dtype=np.float64))
         index = self.builder.constant(value)
         if len(self.builder) > before:
             self.count(position, size(self.builder.nodes.shape(index)))
         Bound.VALUES.check(self.source, position, len(self.builder), self._limits)
         return index
+
+    def _check_float32(self, position: int, array: npt.NDArray[np.float64]) -> None:
+        lost = np.isinf(narrowed(array)) & np.isfinite(array)
+        if lost.any():
+            number = float(array[lost][0])
+            message = f"the number {number!r} is beyond the largest float32, about 3.4e38; write inf"
+            raise self.source.mistake(position, Reason.LITERAL, message)
 
     def reserve(self, position: int, shape: Shape) -> None:
         """Make sure, before a constant array is made, that it may be.

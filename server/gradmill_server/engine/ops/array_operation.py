@@ -11,8 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.errors import InvalidGraph
-from gradmill_server.engine.ir import Body, Graph, GraphBuilder, Parameters, ParameterValue, Shape
+from gradmill_server.engine.ir import Body, FloatArray, Graph, GraphBuilder, Parameters, ParameterValue, Shape
 from gradmill_server.engine.ops.operation import Partial
 from gradmill_server.engine.ops.value import Value
 
@@ -163,6 +166,17 @@ class ArrayOperation:
         builder = operands[0].builder
         arguments = [operand.index for operand in operands]
         return Value(builder, self.emit(builder, arguments, tuple(sorted(parameters.items()))))
+
+    def value_in(self, element_type: ElementType) -> ArrayFunction | None:
+        """Return what computes it on arrays of an element type; None where it is always expanded."""
+        value = self.value
+        if value is None or element_type is ElementType.FLOAT64:
+            return value
+
+        def function(parameters: ParameterMap, *operands: FloatArray) -> FloatArray:
+            return np.asarray(value(parameters, *operands)).astype(element_type.dtype, copy=False)
+
+        return function
 
     @property
     def takes(self) -> str:

@@ -130,6 +130,7 @@ OPERATIONS = (
         summary="The square root.",
         value=np.sqrt,
         lanes=Lanes.sqrt,
+        direct=True,
         partials=(lambda z, _x: 0.5 / z,),
         convention="inf at 0, the one-sided limit",
         domain=(_POSITIVE,),

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from gradmill_server.engine.element_types import ElementType
+from gradmill_server.engine.ir import FloatArray
 from gradmill_server.engine.lanes import Lanes
 from gradmill_server.engine.ops.value import Value
 
@@ -50,10 +52,12 @@ class Operation:
     Attributes:
         name: what graphs and formulas call it.
         summary: one sentence.
-        value: computes it on float64 arrays that broadcast; a NumPy function or one made of them.
+        value: computes it on float64 arrays that broadcast; a NumPy function or one made of them. See also `value_in`.
         partials: for each operand, the rule of its local partial in the graph language, or the number that the partial
             is everywhere, or None where the derivative is zero everywhere by convention.
         lanes: writes it as machine code, given its operands as lanes; None when there is none yet.
+        direct: whether `value` and `lanes` do for float32 as they are, rounding once at most; all others are computed
+            in float64 and then rounded.
         aliases: other names that formulas accept.
         notation: how it is printed, with ``{0}``, ``{1}`` for operands; empty for ``name(...)``.
         convention: the derivative by convention where it does not exist; empty when nothing needs saying.
@@ -72,6 +76,7 @@ class Operation:
     partials: tuple[PartialRule | float | None, ...]
     domain: tuple[Interval, ...]
     lanes: LanesRule | None = None
+    direct: bool = False
     aliases: tuple[str, ...] = ()
     notation: str = ""
     convention: str = ""
@@ -86,6 +91,12 @@ class Operation:
     def arity(self) -> int:
         """The number of operands."""
         return len(self.partials)
+
+    def value_in(self, element_type: ElementType) -> Callable[..., Any]:
+        """Return what computes it on arrays of an element type, each result rounded once."""
+        if element_type is ElementType.FLOAT64:
+            return self.value
+        return _rounding(self.value, element_type) if self.direct else _computed_wide(self.value, element_type)
 
     @property
     def least(self) -> int:
@@ -127,6 +138,24 @@ class Operation:
         return f"{self.name}({', '.join(operands)})"
 
 
+def _rounding(value: Callable[..., Any], element_type: ElementType) -> Callable[..., Any]:
+    dtype = element_type.dtype
+
+    def function(*operands: FloatArray) -> FloatArray:
+        return np.asarray(value(*operands)).astype(dtype, copy=False)
+
+    return function
+
+
+def _computed_wide(value: Callable[..., Any], element_type: ElementType) -> Callable[..., Any]:
+    dtype = element_type.dtype
+
+    def function(*operands: FloatArray) -> FloatArray:
+        return np.asarray(value(*[np.asarray(operand, dtype=np.float64) for operand in operands])).astype(dtype)
+
+    return function
+
+
 def truth(condition: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return 1.0 where a NumPy condition holds and 0.0 elsewhere: the IR's only element type is float64."""
+    """Return 1.0 where a NumPy condition holds and 0.0 elsewhere: truth values are numbers."""
     return np.asarray(condition).astype(np.float64)

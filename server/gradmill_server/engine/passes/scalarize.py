@@ -67,7 +67,7 @@ class _Unrolling:
         self._graph = graph
         self._maximum = maximum_nodes
         inputs = [
-            Input(f"{entry.name}[{place}]" if entry.shape else entry.name)
+            Input(f"{entry.name}[{place}]" if entry.shape else entry.name, (), entry.element_type)
             for entry in graph.inputs
             for place in range(size(entry.shape))
         ]

@@ -51,13 +51,15 @@ def _folded(builder: GraphBuilder, node: Node) -> int | None:
     operands = [builder[argument] for argument in node.arguments]
     if size(node.shape) > min(_LARGEST_CONSTANT, max(size(operand.shape) for operand in operands)):
         return None
-    arrays = [operand.constant_array() for operand in operands]
+    dtype = builder.element_type.dtype
+    arrays = [operand.constant_array().astype(dtype, copy=False) for operand in operands]
     row = ops.ARRAYS.get(node.operation)
     if row is None:
-        return builder.constant(ops.TABLE[node.operation].value(*arrays))
-    if row.value is None:
+        return builder.constant(ops.TABLE[node.operation].value_in(builder.element_type)(*arrays))
+    value = row.value_in(builder.element_type)
+    if value is None:
         return None
-    return builder.constant(row.value(dict(node.parameters), *[array[np.newaxis] for array in arrays])[0])
+    return builder.constant(value(dict(node.parameters), *[array[np.newaxis] for array in arrays])[0])
 
 
 def _without_neutral(builder: GraphBuilder, node: Node) -> int | None:

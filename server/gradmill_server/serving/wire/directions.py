@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 
+from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.errors import InvalidDirections, LimitExceeded, Violation, quote
 from gradmill_server.engine.ir import FloatArray, Shape, size
 from gradmill_server.engine.limits import Limits
@@ -24,10 +25,12 @@ class Target:
     Attributes:
         what: "input" or "output".
         shapes: the shape of each one that the wish is about, in the order of the wish.
+        element_type: that of the function.
     """
 
     what: str
     shapes: Mapping[str, Shape]
+    element_type: ElementType = ElementType.FLOAT64
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,9 @@ class DirectionsDraft:
         """Return the directions at a number of points.
 
         Raises:
-            InvalidDirections: for a name that the wish is not about, or one given twice, and for a shape that does not
-                fit; with the field, the name and both shapes.
+            InvalidDirections: for a name that the wish is not about, or one given twice, and for a shape or an element
+                type that does not fit; with the field, the name and both shapes.
             RequestMalformed: for an element type that the contract does not have.
-            UnsupportedWish: for an element type other than binary64.
         """
         if self.message.HasField("matrix"):
             return self._matrix(target, points)
@@ -76,13 +78,14 @@ class DirectionsDraft:
                 raise _refusal(field, f"{target.what.upper()}_UNKNOWN", description)
             if entry.name in arrays:
                 raise _refusal(field, "NAME_DUPLICATE", f"{named} is given twice")
-            flat = read_array(entry.array, f"{field}.array", InvalidDirections.from_violations)
+            refuse = InvalidDirections.from_violations
+            flat = read_array(entry.array, f"{field}.array", refuse, target.element_type)
             arrays[entry.name] = self._checked(flat.shaped(), target.shapes[entry.name], points, field, named)
         return arrays
 
     def _matrix(self, target: Target, points: int) -> dict[str, FloatArray]:
         field = f"{self.field}.matrix"
-        flat = read_array(self.message.matrix, field, InvalidDirections.from_violations)
+        flat = read_array(self.message.matrix, field, InvalidDirections.from_violations, target.element_type)
         elements = sum(map(size, target.shapes.values()))
         what = f"the matrix over {target.what}s {quote(', '.join(target.shapes))}"
         matrix = self._checked(flat.shaped(), (elements,), points, field, what)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, overload
 
+import numpy as np
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill.v1 import graph_pb2
 
@@ -23,12 +24,13 @@ from gradmill_server.engine.drafts import (
     DraftParameters,
     GraphDraft,
 )
+from gradmill_server.engine.element_types import ElementType, widened
 from gradmill_server.engine.errors import InvalidGraph, quote
 from gradmill_server.engine.formula import parse_formula
 from gradmill_server.engine.ir import Graph, ParameterValue
 from gradmill_server.engine.limits import Limits
 from gradmill_server.serving.errors import RequestMalformed
-from gradmill_server.serving.wire.arrays import check_element_type, read_elements
+from gradmill_server.serving.wire.arrays import read_element_type, read_elements
 
 Message = TypeVar("Message")
 Draft = TypeVar("Draft")
@@ -171,14 +173,17 @@ class _DraftNodes(_Drafts[graph_pb2.Node, DraftNode]):
 def _draft_inputs(messages: Iterable[graph_pb2.Input], field: str) -> list[DraftInput]:
     drafts = []
     for position, message in enumerate(messages):
-        check_element_type(message.element_type, f"{field}[{position}].element_type")
-        drafts.append(DraftInput(message.name, tuple(message.shape)))
+        element_type = read_element_type(message.element_type, f"{field}[{position}].element_type")
+        drafts.append(DraftInput(message.name, tuple(message.shape), element_type))
     return drafts
 
 
 def _draft_constant(message: graph_pb2.Array, field: str) -> DraftConstant:
     # The check of graphs compares the shape with the elements.
-    return DraftConstant(tuple(message.shape), read_elements(message, field, InvalidGraph.from_violations))
+    elements = read_elements(message, field, InvalidGraph.from_violations)
+    if elements.dtype == np.float32:
+        return DraftConstant(tuple(message.shape), widened(elements), ElementType.FLOAT32)
+    return DraftConstant(tuple(message.shape), elements)
 
 
 def _parameters(node: graph_pb2.Node, field: str) -> DraftParameters:

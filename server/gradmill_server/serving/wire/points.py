@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 
 from gradmill_server.engine.errors import InvalidPoints, LimitExceeded, Violation, quote
-from gradmill_server.engine.ir import FloatArray, Input
+from gradmill_server.engine.ir import FloatArray, Input, element_type_of
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.points import PointBatch
 from gradmill_server.serving.wire.arrays import read_array
@@ -32,10 +32,9 @@ class PointsDraft:
         """Return the points, checked against a function's inputs. Raw bytes are not copied.
 
         Raises:
-            InvalidPoints: when they do not fit the inputs, or each other.
+            InvalidPoints: when they do not fit the inputs, their element type included, or each other.
             LimitExceeded: when there are more than one call may have.
             RequestMalformed: for an element type that the contract does not have.
-            UnsupportedWish: for an element type other than binary64.
         """
         message = self.message
         if message.HasField("matrix"):
@@ -52,7 +51,7 @@ class PointsDraft:
 
     def _matrix(self, inputs: Sequence[Input], limits: Limits) -> PointBatch:
         field = f"{self.field}.matrix"
-        flat = read_array(self.message.matrix, field, InvalidPoints.from_violations)
+        flat = read_array(self.message.matrix, field, InvalidPoints.from_violations, element_type_of(inputs))
         if len(flat.shape) == _MATRIX_RANK:
             self._check_limit(flat.shape[0], limits)
         batch = PointBatch.from_matrix(inputs, flat.shaped(), field=field)
@@ -70,7 +69,8 @@ class PointsDraft:
             if entry.name in arrays:
                 description = f"input {quote(entry.name)} is given twice"
                 raise self._refusal(path=f".inputs[{position}].name", reason="INPUT_DUPLICATE", description=description)
-            flat = read_array(entry.values, f"{field}[{position}].values", InvalidPoints.from_violations)
+            where = f"{field}[{position}].values"
+            flat = read_array(entry.values, where, InvalidPoints.from_violations, element_type_of(inputs))
             if flat.shape and not entry.shared:
                 self._check_limit(flat.shape[0], limits)
             arrays[entry.name] = flat.shaped()

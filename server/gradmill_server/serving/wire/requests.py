@@ -270,6 +270,7 @@ def bind_directions(drafts: Sequence[WantDraft], wants: Sequence[Want], graph: G
 
 def _target(want: Want, graph: Graph) -> Target:
     if want.kind is Kind.VJP:
-        return Target("output", {name: graph.nodes[graph.output(name).node].shape for name in want.outputs})
+        outputs = {name: graph.nodes[graph.output(name).node].shape for name in want.outputs}
+        return Target("output", outputs, graph.element_type)
     shapes = {entry.name: entry.shape for entry in graph.inputs}
-    return Target("input", {name: shapes[name] for name in want.with_respect_to})
+    return Target("input", {name: shapes[name] for name in want.with_respect_to}, graph.element_type)

@@ -135,7 +135,8 @@ def write_register(digest: bytes, canonical: Graph) -> bytes:
     """Return the bytes that describe a function."""
     message = service_pb2.RegisterFunctionResponse(digest=digest, value_count=len(canonical.nodes))
     for entry in canonical.inputs:
-        message.inputs.add(name=entry.name, shape=entry.shape, element_type=graph_pb2.ELEMENT_TYPE_FLOAT64)
+        element_type = graph_pb2.ElementType.Value(entry.element_type.contract_name)
+        message.inputs.add(name=entry.name, shape=entry.shape, element_type=element_type)
     for output in canonical.outputs:
         message.outputs.add(name=output.name, shape=canonical.nodes[output.node].shape)
     return message.SerializeToString()

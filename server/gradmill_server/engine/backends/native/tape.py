@@ -142,7 +142,9 @@ class TapeExecutable:
         held = _contiguous(matrix, _FLOAT64)
         if held.shape != (rows, self._inputs):
             raise misshapen(held.shape, (rows, self._inputs))
-        arrays = [_empty(rows) if columns == _VECTOR else _empty((rows, columns)) for columns in self._row_columns]
+        arrays: list[FloatArray] = [
+            _empty(rows) if columns == _VECTOR else _empty((rows, columns)) for columns in self._row_columns
+        ]
         flags = _zeros(rows, _UINT8)
         given = (LOCATE(held), self._point_bytes, 0, LOCATE(flags), 0)
         self._run(linked, Layout.ROWS, rows, given, (*map(LOCATE, arrays), *self._row_shapes), checkpoint)

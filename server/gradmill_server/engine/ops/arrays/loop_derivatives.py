@@ -82,7 +82,7 @@ def _reverse_step(loop: Loop, roles: _Reverse, graph: Graph, inputs: Sequence[in
     carries = [leading + shapes[place] for place in (*roles.handed, *roles.summed)]
     stacked = [place for place in roles.seeded if place >= loop.carries]
     sequences = [*shapes[:first_constant], *(leading + results[place] for place in stacked)]
-    builder = step_builder(carries, sequences, shapes[first_constant:])
+    builder = step_builder(carries, sequences, shapes[first_constant:], graph.element_type)
     first, sums = len(carries), len(roles.handed)
     constants = range(first + len(sequences), first + len(sequences) + len(shapes) - first_constant)
     seed_of = {
@@ -179,7 +179,7 @@ def _forward_step(
         [*(shapes[place] for place in group), *(leading + shapes[place] for place in varied_places)]
         for group, varied_places in zip(groups, varying, strict=True)
     )
-    builder = step_builder(carries, sequences, constants)
+    builder = step_builder(carries, sequences, constants, graph.element_type)
     index_of: list[int] = []
     tangent_of: dict[int, int] = {}
     first = 0

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from gradmill_server.engine.canonical import body_of
+from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Output, Shape, renumbered
 from gradmill_server.engine.ops.arrays.loops import Loop, parts_of, scanned
 from gradmill_server.engine.ops.value import Value
@@ -39,11 +40,17 @@ class Trimmed(NamedTuple):
     outputs: list[int]
 
 
-def step_builder(carries: Sequence[Shape], sequences: Sequence[Shape], constants: Sequence[Shape]) -> GraphBuilder:
-    """Return a builder for a step whose inputs have these shapes."""
+def step_builder(
+    carries: Sequence[Shape], sequences: Sequence[Shape], constants: Sequence[Shape], element_type: ElementType
+) -> GraphBuilder:
+    """Return a builder for a step whose inputs have these shapes, all of one element type."""
     shapes = {"carry": carries, "element": sequences, "constant": constants}
     return GraphBuilder(
-        [Input(f"{role}{place}", shape) for role, group in shapes.items() for place, shape in enumerate(group)]
+        [
+            Input(f"{role}{place}", shape, element_type)
+            for role, group in shapes.items()
+            for place, shape in enumerate(group)
+        ]
     )
 
 
