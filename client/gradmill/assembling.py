@@ -125,7 +125,7 @@ class Assembler:
         rest = array.shape[len(directions) + 1 :]
         whole = self._arrays.get(key)
         if whole is None:
-            whole = self._arrays[key] = np.empty((*directions, count, *rest))
+            whole = self._arrays[key] = np.empty((*directions, count, *rest), array.dtype)
         if whole.shape == (*directions, count, *rest):  # else patterns differ, which is found out at the end
             whole[(slice(None),) * len(directions) + (slice(start, stop),)] = array
 
@@ -165,7 +165,8 @@ class Assembler:
         totals = self._sums.totals()
         if self._plan.wish.reduction == "mean":
             with np.errstate(all="ignore"):
-                totals = [np.asarray(total / np.float64(self._plan.batch.count)) for total in totals]
+                count = np.float64(self._plan.batch.count)
+                totals = [np.asarray(total / count).astype(total.dtype, copy=False) for total in totals]
         self._arrays = dict(zip(self._plan.arrays, totals, strict=True))
 
     def _of_kind(self, kind: Kind) -> Any:  # noqa: ANN401 - a float, an array or a mapping of these, as Result documents

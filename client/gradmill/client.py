@@ -52,7 +52,8 @@ class Client:
         Args:
             function: the function.
             points: a matrix ``[points, elements]`` or ``[elements]`` for one point, or a mapping from input name to a
-                number or an array, per point or shared by all; any real dtype, converted to float64.
+                number or an array, per point or shared by all; any real dtype, converted to the
+                function's, which is float64 unless its inputs say float32.
             reduction: "sum" or "mean" over the points, added up in an order that depends on their number alone; None
                 gives one result for each point.
             timeout: seconds that the whole call may take, repetitions included; None gives each message the client's

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gradmill.element_types import element_type_of
 from gradmill.graph import Input, Shape, size
 
 
@@ -62,6 +63,11 @@ class FunctionInfo:
     def input_names(self) -> tuple[str, ...]:
         """The names of the inputs."""
         return tuple(entry.name for entry in self.inputs)
+
+    @property
+    def element_type(self) -> int:
+        """The type of its values' elements, by its number in the contract."""
+        return element_type_of(self.inputs)
 
     @property
     def elements_per_point(self) -> int:

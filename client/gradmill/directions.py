@@ -20,7 +20,7 @@ import numpy as np
 
 from gradmill.errors import InvalidRequestError, invalid_directions
 from gradmill.graph import Shape, size
-from gradmill.points import FLOAT64_BYTES, Batch, as_mapping, real_matrix
+from gradmill.points import Batch, as_mapping, real_matrix
 from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.wire import FloatArray, array_message
 
@@ -70,7 +70,7 @@ class Directions:
         """The bytes that each further point adds to a message."""
         if self.shared:
             return 0
-        return FLOAT64_BYTES * self.count * sum(size(array.shape[2:]) for array in self.arrays.values())
+        return self.count * sum(array.itemsize * size(array.shape[2:]) for array in self.arrays.values())
 
     def message(self, start: int, stop: int) -> service.Direction:
         """Return the directions at the points ``start`` to ``stop`` as a message."""
@@ -100,8 +100,9 @@ def pack_directions(given: object, target: Target, batch: Batch) -> Directions:
     arrays: dict[str, FloatArray] = {}
     counts: dict[str, int] = {}
     for name in (entry for entry in shapes if entry in named):
-        array = real_matrix(_described(target, name), named[name], invalid_directions)
-        has_axis, arrays[name] = _with_all_axes(array, shapes[name], batch, _described(target, name))
+        what, element_type = _described(target, name), batch.element_type
+        array = real_matrix(what, named[name], invalid_directions, element_type=element_type)
+        has_axis, arrays[name] = _with_all_axes(array, shapes[name], batch, what)
         if has_axis:
             counts[name] = array.shape[0]
     return _together(arrays, _common_count(counts, target), is_single=not counts, points=batch.count)

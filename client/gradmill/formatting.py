@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ def format_tuple(values: npt.ArrayLike) -> str:
     return f"({', '.join(format_number(value) for value in np.ravel(np.asarray(values)).tolist())})"
 
 
-def format_value(value: float | npt.NDArray[np.float64]) -> str:
+def format_value(value: float | npt.NDArray[np.floating[Any]]) -> str:
     """Return a number, or an array in square brackets with at most six of its elements and its shape."""
     array = np.asarray(value)
     if array.ndim == 0:

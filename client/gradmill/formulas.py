@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy.typing as npt
+
+from gradmill.element_types import as_element_type
 from gradmill.errors import Failure, InvalidRequestError
-from gradmill.graph import Input, Shape, as_shape, check_names
+from gradmill.graph import FLOAT64, Input, Shape, as_shape, check_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,9 @@ class Formula:
     inputs: tuple[Input, ...] = ()
 
 
-def formula(text: str, inputs: Iterable[str] | Mapping[str, int | Shape] | None = None) -> Formula:
+def formula(
+    text: str, inputs: Iterable[str] | Mapping[str, int | Shape] | None = None, *, dtype: npt.DTypeLike = "float64"
+) -> Formula:
     """Return a function given as text.
 
     One statement a line (or separated by ``;``), ``name = expression`` names an intermediate, ``# ...`` is a comment,
@@ -33,21 +38,28 @@ def formula(text: str, inputs: Iterable[str] | Mapping[str, int | Shape] | None 
         text: the formula.
         inputs: the inputs in order: names of scalars, or a mapping from name to shape. None takes the free names in
             order of first appearance, all scalars.
+        dtype: "float64" or "float32", for all inputs, which must be given for float32: in it everything is computed,
+            the formula's numbers are rounded to it, and results come in it.
 
     Raises:
-        InvalidRequestError: the text is not valid Unicode, an input's name is not an identifier or occurs twice, or a
-            shape is not made of whole numbers. Mistakes in the text are found by the first call that uses it, with
-            line and column.
+        InvalidRequestError: the text is not valid Unicode, an input's name is not an identifier or occurs twice, a
+            shape is not made of whole numbers, or the dtype is another one or lacks inputs. Mistakes in the text are
+            found by the first call that uses it, with line and column.
         TypeError: the text is not a str.
     """
     _check_text(text)
+    element_type = as_element_type(dtype)
     if inputs is None:
+        if element_type != FLOAT64:
+            message = "a formula in float32 needs its inputs, as in formula('2*x', ['x'], dtype='float32')"
+            raise InvalidRequestError(message, Failure(reason="INPUT_MISSING"))
         return Formula(text)
     if isinstance(inputs, str):
         inputs = (inputs,)
     names = check_names("input", inputs)
     shapes = inputs.values() if isinstance(inputs, Mapping) else [()] * len(names)
-    return Formula(text, tuple(Input(name, as_shape(shape)) for name, shape in zip(names, shapes, strict=True)))
+    pairs = zip(names, shapes, strict=True)
+    return Formula(text, tuple([Input(name, as_shape(shape), element_type) for name, shape in pairs]))
 
 
 def _check_text(text: object) -> None:

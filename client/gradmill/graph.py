@@ -20,6 +20,9 @@ Shape = tuple[int, ...]
 FLOAT64 = 1
 """The number of binary64 in the contract's ``ElementType``."""
 
+FLOAT32 = 2
+"""That of binary32."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 
 
@@ -51,7 +54,7 @@ def as_parameters(values: Mapping[str, ParameterValue]) -> tuple[Parameter, ...]
 
 
 class Input(NamedTuple):
-    """One input: its name and the shape of one point's value; a scalar has the shape ()."""
+    """One input: its name, the shape of one point's value (a scalar has the shape ()), and its type of elements."""
 
     name: str
     shape: Shape = ()

@@ -12,7 +12,7 @@ from gradmill.directions import Directions, Target, pack_directions
 from gradmill.errors import invalid_want
 from gradmill.graph import Shape, size
 from gradmill.kinds import Kind
-from gradmill.points import FLOAT64_BYTES, Batch
+from gradmill.points import Batch
 from gradmill.settings import Batching
 from gradmill.sparse import PatternKey, SparsePattern
 from gradmill.v1 import gradient_service_pb2 as service
@@ -166,7 +166,7 @@ class Plan:
                 elements += len(known[key].column_indices)
             else:
                 elements += self._likely_places(key)
-        return FLOAT64_BYTES * elements + 1
+        return self.batch.element_bytes * elements + 1
 
     def _likely_places(self, key: ArrayKey) -> int:
         columns = self.wanted_elements

@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gradmill.descriptions import FunctionInfo
+from gradmill.element_types import DTYPES
 from gradmill.errors import InvalidRequestError, invalid_points
-from gradmill.graph import Input
+from gradmill.graph import FLOAT64, Input
 from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.wire import FloatArray, array_message
 
 _REAL_KINDS = "biuf"
 _ONE_POINT_RANK = 1
 _MATRIX_RANK = 2
-FLOAT64_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ class Batch:
     Attributes:
         count: the number of points.
         is_one_point: whether the points' own axis was left out, and is to be left out of the results.
-        matrix: float64 ``[count, elements]``, or None when the points came as a mapping.
-        arrays: float64 arrays by input name: ``[count, *shape]``, or ``shape`` for a shared one.
+        matrix: ``[count, elements]``, or None when the points came as a mapping.
+        arrays: arrays by input name: ``[count, *shape]``, or ``shape`` for a shared one.
         shared: the names of the inputs that all points share.
+        element_type: that of the function, which the arrays have, by its number in the contract.
     """
 
     count: int
@@ -45,14 +46,20 @@ class Batch:
     matrix: FloatArray | None
     arrays: Mapping[str, FloatArray]
     shared: frozenset[str]
+    element_type: int = FLOAT64
 
     @property
     def bytes_per_point(self) -> int:
         """The bytes that each further point adds to a message."""
         if self.matrix is not None:
-            return FLOAT64_BYTES * int(self.matrix.shape[1])
+            return self.element_bytes * int(self.matrix.shape[1])
         per_point = (array for name, array in self.arrays.items() if name not in self.shared)
-        return FLOAT64_BYTES * sum(array[:1].size for array in per_point)
+        return self.element_bytes * sum(array[:1].size for array in per_point)
+
+    @property
+    def element_bytes(self) -> int:
+        """The bytes of one number."""
+        return DTYPES[self.element_type].itemsize
 
     def message(self, start: int, stop: int) -> service.Points:
         """Return the points ``start`` to ``stop`` as a message."""
@@ -78,8 +85,8 @@ def pack_points(points: object, function: FunctionInfo) -> Batch:
     """
     named = as_mapping(points)
     if named is not None:
-        return _pack_mapping(named, function.inputs)
-    return _pack_matrix(real_matrix("points", points), function)
+        return _pack_mapping(named, function.inputs, function.element_type)
+    return _pack_matrix(real_matrix("points", points, element_type=function.element_type), function)
 
 
 def as_mapping(values: object) -> Mapping[object, object] | None:
@@ -107,12 +114,15 @@ def _pack_matrix(array: FloatArray, function: FunctionInfo) -> Batch:
             message += "; for many points of one input use points.reshape(-1, 1), or a mapping from its name"
         raise invalid_points(message, actual=str(array.shape), expected=f"(points, {elements})")
     matrix = array.reshape(1, elements) if is_one_point else array
-    return Batch(matrix.shape[0], is_one_point, matrix, {}, frozenset())
+    return Batch(matrix.shape[0], is_one_point, matrix, {}, frozenset(), function.element_type)
 
 
-def _pack_mapping(points: Mapping[object, object], inputs: Sequence[Input]) -> Batch:
+def _pack_mapping(points: Mapping[object, object], inputs: Sequence[Input], element_type: int) -> Batch:
     _check_names(points, inputs)
-    arrays = {entry.name: real_matrix(f"input {entry.name!r}", points[entry.name]) for entry in inputs}
+    arrays = {
+        entry.name: real_matrix(f"input {entry.name!r}", points[entry.name], element_type=element_type)
+        for entry in inputs
+    }
     shared: set[str] = set()
     count: int | None = None
     counted_by = ""
@@ -130,7 +140,7 @@ def _pack_mapping(points: Mapping[object, object], inputs: Sequence[Input]) -> B
             )
             raise invalid_points(message, name=entry.name)
         count, counted_by = array.shape[0], entry.name
-    return Batch(1 if count is None else count, count is None, None, arrays, frozenset(shared))
+    return Batch(1 if count is None else count, count is None, None, arrays, frozenset(shared), element_type)
 
 
 def _misfit(entry: Input, array: FloatArray) -> Exception:
@@ -154,13 +164,20 @@ def _check_names(points: Mapping[object, object], inputs: Sequence[Input]) -> No
         raise invalid_points(message, name=missing[0])
 
 
-def real_matrix(what: str, values: object, refuse: Callable[..., InvalidRequestError] = invalid_points) -> FloatArray:
-    """Return numbers in any form NumPy understands as a float64 array.
+def real_matrix(
+    what: str,
+    values: object,
+    refuse: Callable[..., InvalidRequestError] = invalid_points,
+    *,
+    element_type: int = FLOAT64,
+) -> FloatArray:
+    """Return numbers in any form NumPy understands as an array of an element type, rounded to it.
 
     Args:
         what: what they are, for the message.
         values: the numbers.
         refuse: makes the error.
+        element_type: the type, by its number in the contract.
 
     Raises:
         InvalidRequestError: they are complex, text, objects, dates or masked, or form no array; the message says which.
@@ -176,7 +193,8 @@ def real_matrix(what: str, values: object, refuse: Callable[..., InvalidRequestE
     if array.dtype.kind not in _REAL_KINDS:
         message = f"{what}: elements of type {array.dtype} are not real numbers{_hint(array)}"
         raise refuse(message, dtype=str(array.dtype))
-    return array.astype(np.float64, copy=False)
+    with np.errstate(over="ignore"):  # a number beyond the largest float32 is infinite there
+        return array.astype(DTYPES[element_type], copy=False)
 
 
 def _hint(array: npt.NDArray[np.generic]) -> str:

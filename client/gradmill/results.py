@@ -23,7 +23,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """Values and derivatives at a batch of points, all float64; what was not asked for is None.
+    """Values and derivatives at a batch of points, in the function's dtype; what was not asked for is None.
 
     Below, ``input`` and ``output`` stand for the axes of one input's or output's shape, of which a scalar has none. The
     axis of points is not there for one point, nor for a sum or mean over points; an array without axes is a float.

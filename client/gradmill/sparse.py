@@ -57,7 +57,8 @@ class SparseMatrix:
         shape: rows and columns of each matrix.
         row_starts: int64 ``[rows + 1]``: the places of row i are ``row_starts[i]:row_starts[i + 1]``. SciPy's indptr.
         column_indices: int64 ``[places]``, ascending in each row. SciPy's indices.
-        values: float64 ``[points, places]``; ``[places]`` for one point, or for a sum or mean over points.
+        values: ``[points, places]``, in the function's dtype; ``[places]`` for one point, or for a sum or mean over
+            points.
         column_ranges: for each wanted input, the columns that are its elements.
     """
 

@@ -105,7 +105,7 @@ class Trace:
         raise ValueError(message)
 
     def graph(self, outputs: Mapping[str, int]) -> Graph:
-        """Return the graph of these outputs over everything recorded so far."""
+        """Return the graph of these outputs over everything recorded so far; its constants are float64."""
         return Graph(self.inputs, tuple(self._values), tuple(Output(*entry) for entry in outputs.items()))
 
     def _add(self, value: Value, shape: Shape) -> int:

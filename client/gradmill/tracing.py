@@ -13,9 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NoReturn, TypeAlias, cast, overload
 
+import numpy.typing as npt
+
 from gradmill.array_methods import ArrayMethods
 from gradmill.canonical import canonicalize, digest
-from gradmill.graph import Graph, Input, Output, ParameterValue, Shape, as_parameters, as_shape, check_names
+from gradmill.element_types import as_element_type, element_type_of, in_float32
+from gradmill.graph import FLOAT32, Graph, Input, Output, ParameterValue, Shape, as_parameters, as_shape, check_names
 from gradmill.handles import common_trace, number_in
 from gradmill.operators import Operators
 from gradmill.places import refuse
@@ -106,10 +109,18 @@ class TracedFunction:
     __slots__ = ("digest", "graph", "inputs", "output_shapes")
 
     def __init__(self, trace: Trace, outputs: Mapping[str, int]) -> None:
-        """Bring the outputs' values into canonical form and take their digest."""
+        """Bring the outputs' values into canonical form and take their digest.
+
+        Until here all numbers are float64, also in the bodies of loops and calls, which may not know the inputs before.
+
+        Raises:
+            TracingError: a number is beyond the largest float32, where that is the inputs' type.
+        """
         self.inputs: tuple[Input, ...] = trace.inputs
         self.output_shapes: dict[str, Shape] = {name: trace.shape(number) for name, number in outputs.items()}
-        self.graph: Graph = canonicalize(trace.graph(outputs))
+        graph = canonicalize(trace.graph(outputs))
+        is_narrow = element_type_of(trace.inputs) == FLOAT32
+        self.graph: Graph = canonicalize(in_float32(graph)) if is_narrow else graph
         self.digest: bytes = digest(self.graph)
 
     @property
@@ -124,12 +135,18 @@ class TracedFunction:
 
 
 @overload
-def inputs(name: str, /, *, shape: int | Shape = ()) -> Expression: ...
+def inputs(name: str, /, *, shape: int | Shape = (), dtype: npt.DTypeLike = "float64") -> Expression: ...
 @overload
-def inputs(first: str, second: str, /, *names: str, shape: int | Shape = ()) -> tuple[Expression, ...]: ...
+def inputs(
+    first: str, second: str, /, *names: str, shape: int | Shape = (), dtype: npt.DTypeLike = "float64"
+) -> tuple[Expression, ...]: ...
 @overload
-def inputs(names: _Names, /, *, shape: int | Shape = ()) -> tuple[Expression, ...]: ...
-def inputs(*names: str | _Names, shape: int | Shape = ()) -> Expression | tuple[Expression, ...]:
+def inputs(
+    names: _Names, /, *, shape: int | Shape = (), dtype: npt.DTypeLike = "float64"
+) -> tuple[Expression, ...]: ...
+def inputs(
+    *names: str | _Names, shape: int | Shape = (), dtype: npt.DTypeLike = "float64"
+) -> Expression | tuple[Expression, ...]:
     """Declare the inputs of a function; their order is the order of the columns in a matrix of points.
 
     ``x = inputs("x")`` gives one expression; ``x, y = inputs("x", "y")`` a tuple of them, and so do a list of names and
@@ -139,18 +156,21 @@ def inputs(*names: str | _Names, shape: int | Shape = ()) -> Expression | tuple[
     Args:
         names: the names, or one list of names, or one mapping from name to shape.
         shape: the shape that all of them have for one point; () is a scalar, 3 means (3,).
+        dtype: "float64" or "float32", for all of them: in it everything is computed, constants are rounded to it, and
+            results come in it.
 
     Raises:
-        InvalidRequestError: a name is not an identifier or occurs twice, or a shape is not made of whole numbers.
+        InvalidRequestError: a name is not an identifier or occurs twice, a shape is not made of whole numbers, or the
+            dtype is another one.
     """
     only = names[0] if len(names) == 1 else names
+    element_type = as_element_type(dtype)
     if isinstance(only, Mapping):
-        declared = [
-            Input(*entry) for entry in zip(check_names("input", only), map(as_shape, only.values()), strict=True)
-        ]
+        shapes = map(as_shape, only.values())
+        declared = [Input(*entry, element_type) for entry in zip(check_names("input", only), shapes, strict=True)]
     else:
         listed = (only,) if isinstance(only, str) else only
-        declared = [Input(name, as_shape(shape)) for name in check_names("input", listed)]
+        declared = [Input(name, as_shape(shape), element_type) for name in check_names("input", listed)]
     trace = Trace(declared)
     expressions = tuple(Expression(trace, number) for number in range(len(declared)))
     return expressions[0] if isinstance(only, str) else expressions

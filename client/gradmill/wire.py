@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,19 +30,23 @@ from gradmill.shapes import output_shapes
 from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.v1 import graph_pb2
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray: TypeAlias = "npt.NDArray[np.floating[Any]]"
 
 _ELEMENT_FORMAT = {1: "<f8", 2: "<f4"}
 
 
 def array_message(array: npt.ArrayLike) -> graph_pb2.Array:
-    """Return an array as a message: float64, row-major, as raw bytes."""
-    values = np.asarray(array, dtype="<f8")
-    return graph_pb2.Array(element_type=graph_pb2.ELEMENT_TYPE_FLOAT64, shape=values.shape, data=values.tobytes())
+    """Return an array as a message: row-major, as raw bytes; float32 if it is, else float64."""
+    values = np.asarray(array)
+    if values.dtype == np.float32:
+        data = values.astype("<f4", copy=False).tobytes()
+        return graph_pb2.Array(element_type=graph_pb2.ELEMENT_TYPE_FLOAT32, shape=values.shape, data=data)
+    data = values.astype("<f8", copy=False).tobytes()
+    return graph_pb2.Array(element_type=graph_pb2.ELEMENT_TYPE_FLOAT64, shape=values.shape, data=data)
 
 
 def read_array(message: graph_pb2.Array, what: str) -> FloatArray:
-    """Return a message's elements as float64 in the message's shape.
+    """Return a message's elements in the message's shape, of the type that it says.
 
     Raises:
         ServerError: the number of elements is not the product of the shape, or their type is unknown.
@@ -54,11 +59,12 @@ def read_array(message: graph_pb2.Array, what: str) -> FloatArray:
     data = message.data
     expected = size(shape)
     if not message.values and len(data) == expected * np.dtype(layout).itemsize:
-        return np.frombuffer(data, dtype=layout).astype(np.float64, copy=False).reshape(shape)
+        native = np.dtype(layout).newbyteorder("=")
+        return np.frombuffer(data, dtype=layout).astype(native, copy=False).reshape(shape)
     if data or len(message.values) != expected:
         error = f"the answer's {what} does not hold the elements of its shape {shape}"
         raise invalid_response(error)
-    return np.array(message.values, dtype=np.float64).reshape(shape)
+    return np.array(message.values, dtype=np.dtype(layout).newbyteorder("=")).reshape(shape)
 
 
 def input_messages(inputs: Iterable[Input]) -> list[graph_pb2.Input]:
