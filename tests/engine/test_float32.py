@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from gradmill_server.engine import ops
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
+from gradmill_server.engine.canonical import body_of
 from gradmill_server.engine.element_types import ElementType, narrowed, rounded, widened
 from gradmill_server.engine.formula import parse_formula
 from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Output
+from gradmill_server.engine.ops.arrays.loops import Loop, parts_of, scanned
+from gradmill_server.engine.ops.value import Value
 from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.passes.simplify import simplify
 from gradmill_server.engine.points import PointBatch
@@ -18,7 +22,7 @@ from gradmill_server.engine.program import Evaluation, Options, compile_program
 from gradmill_server.engine.wants import WITH_DIRECTIONS, Kind, resolve_want
 
 from tests.engine.arrays.cases import CASES, Case, operands_of
-from tests.engine.building import LIMITS, compiled, no_checkpoint
+from tests.engine.building import LIMITS, compiled, function, no_checkpoint
 
 FLOAT32 = ElementType.FLOAT32
 SPECIALS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.0, 1e-45, -1e-45, 3e38, np.inf, -np.inf, np.nan)
@@ -151,3 +155,26 @@ def test_a_number_beyond_float32_is_refused_where_it_stands() -> None:
     with pytest.raises(Exception, match="the number 1e\\+39 is beyond the largest float32"):
         formula("x + 1e39", x=())
     assert formula("x + inf", x=()).element_type is FLOAT32
+
+
+def test_long_loops_and_their_derivatives_are_float32() -> None:
+    """A loop that is cut into segments for reverse mode computes in float32 in every segment."""
+    body = function(lambda carry, element: carry * element + 0.1, Input("carry", (), FLOAT32), Input("e", (), FLOAT32))
+    loop = Loop(body_of(body), 1000, 1, 1)
+
+    def last(start: Value, factors: Value) -> Value:
+        return parts_of(loop, scanned(loop, [start, factors]))[0]
+
+    graph = function(last, Input("start", (), FLOAT32), Input("factors", (1000,), FLOAT32))
+    wants = (resolve_want(graph, Kind.VALUE, (), ()), resolve_want(graph, Kind.GRADIENT, (), ()))
+    factors = np.random.default_rng(3).uniform(0.9, 1.05, 1000).astype(np.float32)
+    points = PointBatch.from_matrix(graph.inputs, np.concatenate([[1.0], factors])[np.newaxis].astype(np.float32))
+    expected = np.float32(1.0)
+    for factor in factors:
+        expected = expected * factor + np.float32(0.1)
+    for limits in (LIMITS, replace(LIMITS, maximum_loop_bytes=1000)):
+        program = compile_program(graph, wants, Options(), limits)
+        values, gradients = program.evaluate(points, limits, no_checkpoint).arrays
+        assert values[0].array[0] == expected
+        assert gradients[0].array.dtype == np.float32
+        np.testing.assert_allclose(gradients[0].array[0, 0], np.prod(factors.astype(np.float64)), rtol=1e-4)

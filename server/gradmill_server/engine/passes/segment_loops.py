@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gradmill_server.engine.canonical import body_of
 from gradmill_server.engine.checkpoints import never
 from gradmill_server.engine.errors import LimitExceeded
-from gradmill_server.engine.ir import GraphBuilder, Input, Output, size
+from gradmill_server.engine.ir import GraphBuilder, Output, size
 from gradmill_server.engine.ops.arrays.loops import SCAN, Loop, parts_of, scanned
 from gradmill_server.engine.ops.arrays.movement import concatenated, part, reshaped
 from gradmill_server.engine.ops.value import Value
@@ -32,7 +32,6 @@ _COMFORTABLE_BYTES = 1024 * 1024
 """More than this at a point makes blocks of points so small that running the steps twice is the faster way."""
 
 _COMFORTABLE_LEVELS = 2
-_BYTES_PER_ELEMENT = 8
 
 
 def segment_loops(graph: Graph, limits: Limits, checkpoint: Checkpoint = never) -> Graph:
@@ -64,7 +63,7 @@ def segment_loops(graph: Graph, limits: Limits, checkpoint: Checkpoint = never) 
 
 def _levels(loop: Loop, limits: Limits) -> int:
     """Return how many levels of loops a loop needs: 1 when it can stay as it is."""
-    step_bytes = _BYTES_PER_ELEMENT * sum(map(size, loop.input_shapes[: loop.carries]))
+    step_bytes = loop.body.graph.element_type.size * sum(map(size, loop.input_shapes[: loop.carries]))
     most = max(1, (loop.steps - 1).bit_length())
     stored = [step_bytes * loop.steps]
     stored += [step_bytes * levels * _root(loop.steps, levels) for levels in range(2, most + 1)]
@@ -130,8 +129,8 @@ def _cut(loop: Loop, place: int, value: Value, start: int, extents: tuple[int, .
 
 def _segment(loop: Loop, levels: int) -> Body:
     """Return a loop as the body of another one: stacked results come out as they are, the last carries likewise."""
-    names = [entry.name for entry in loop.body.graph.inputs]
-    builder = GraphBuilder([Input(name, shape) for name, shape in zip(names, loop.argument_shapes, strict=True)])
-    flat = in_segments(loop, [Value(builder, place) for place in range(len(names))], levels)
+    inputs = zip(loop.body.graph.inputs, loop.argument_shapes, strict=True)
+    builder = GraphBuilder([entry._replace(shape=shape) for entry, shape in inputs])
+    flat = in_segments(loop, [Value(builder, place) for place in range(len(builder))], levels)
     parts = parts_of(loop, flat)
     return body_of(builder.finish([Output(f"result{place}", value.index) for place, value in enumerate(parts)]))
