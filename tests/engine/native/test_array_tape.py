@@ -19,7 +19,7 @@ from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.backends.results import ColumnResults, ResultGroup
 from gradmill_server.engine.errors import Cancelled, LimitExceeded
-from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Output, size
+from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Output, size
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.ops import TABLE, emit
 
@@ -181,7 +181,7 @@ def test_a_network_has_numpys_value_and_gradient(*, by_weights: bool) -> None:
             np.testing.assert_allclose(have, want, rtol=1e-11, atol=1e-11)
 
 
-def summed(executable: ArrayTapeExecutable, columns: Sequence[Array], groups: Sequence[int]) -> list[Array]:
+def summed(executable: ArrayTapeExecutable, columns: Sequence[Array], groups: Sequence[int]) -> list[FloatArray]:
     """Return all results, those of some groups summed over the points."""
     found, _ = executable.evaluate_sums(columns, max(map(len, columns)), groups, Limits(), no_checkpoint)
     return [values for (values,) in found]

@@ -66,7 +66,7 @@ class Variant:
             table[first:last] = columns[index].reshape(-1)
         if self._once is None or division.once is None:
             return table, []
-        shown = [np.empty(shape) for shape in self._shown]
+        shown: list[FloatArray] = [np.empty(shape) for shape in self._shown]
         inputs = [columns[index] for index in division.once.sources]
         results = [*[table[first:last] for first, last in self._kept], *shown]
         flags = np.zeros(1, np.uint8)
