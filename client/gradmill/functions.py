@@ -1114,7 +1114,7 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         name="cholesky",
         aliases=(),
         arity=1,
-        summary="The lower triangular L with L L^T = a, read from the lower triangle; NaN unless a is positive definite.",
+        summary="The lower triangular L with L L^T = a, by its lower triangle; NaN unless a is positive definite.",
         convention="by the lower triangle, which is what is read",
         maximum_arity=1,
         signature="cholesky(a)",

@@ -332,7 +332,7 @@ def _cholesky_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value
 
 _CHOLESKY = ArrayOperation(
     name="cholesky",
-    summary="The lower triangular L with L L^T = a, read from the lower triangle; NaN unless a is positive definite.",
+    summary="The lower triangular L with L L^T = a, by its lower triangle; NaN unless a is positive definite.",
     signature="cholesky(a)",
     result="that of a",
     shape=_square_shape("cholesky"),
