@@ -45,7 +45,10 @@ _ROUNDED_ONCE = Bars(value=0.5)
 
 BARS: dict[str, Bars] = {
     # IEEE 754 arithmetic is correctly rounded, and so is choosing, comparing and rounding to integers.
-    **dict.fromkeys(("add", "subtract", "multiply", "negate", "strong_product", "mod", "fmod"), _EXACT),
+    **dict.fromkeys(
+        ("add", "subtract", "multiply", "negate", "strong_product", "mutual_product", "live_partial", "mod", "fmod"),
+        _EXACT,
+    ),
     **dict.fromkeys(("abs", "relu", "maximum", "minimum", "fmax", "fmin", "clip", "where"), _EXACT),
     **dict.fromkeys(("sign", "floor", "ceil", "round"), _EXACT),
     **dict.fromkeys(("less", "less_equal", "greater", "greater_equal", "equal", "not_equal"), _EXACT),

@@ -60,6 +60,8 @@ ARITHMETIC = {
     "subtract": linear(lambda x, y: x - y, 1, -1),
     "multiply": Reference(lambda x, y: x * y, lambda x, y: (y, x), lambda _x, _y: (0, 1, 0)),
     "strong_product": Reference(lambda x, y: x * y, lambda x, y: (y, x), lambda _x, _y: (0, 1, 0)),
+    "mutual_product": Reference(lambda x, y: x * y, lambda x, y: (y, x), lambda _x, _y: (0, 1, 0)),
+    "live_partial": Reference(lambda _x, y: y, lambda _x, _y: (0, 1), lambda _x, _y: (0, 0, 0)),
     "divide": Reference(lambda x, y: x / y, lambda x, y: (1 / y, -x / y**2), lambda x, y: (0, -1 / y**2, 2 * x / y**3)),
     "square": Reference(lambda x: x * x, lambda x: (2 * x,), lambda _x: (2,)),
     "reciprocal": Reference(lambda x: 1 / x, lambda x: (-1 / x**2,), lambda x: (2 / x**3,)),

@@ -36,10 +36,17 @@ class Propagation:
 
     def scale(self, builder: GraphBuilder, seed: int, partial: Partial) -> int | None:
         """Add seed times partial to the graph and return its index, or None when it is zero by structure."""
-        if isinstance(partial, Value):
-            return self._product(builder, seed, partial.index)
-        if isinstance(partial, ops.Select):
-            return self._choose(builder, seed, partial)
+        match partial:
+            case Value():
+                return self._product(builder, seed, partial.index)
+            case ops.Select():
+                return self._choose(builder, seed, partial)
+            case ops.Strong():
+                return self._strong(builder, seed, partial.value.index)
+            case _:
+                return self._by_number(builder, seed, partial)
+
+    def _by_number(self, builder: GraphBuilder, seed: int, partial: float) -> int | None:
         if partial == 0.0:
             return None
         if abs(partial) == 1.0:
@@ -55,6 +62,12 @@ class Propagation:
             return partial
         plain = number or not self.strong_zeros or _always_finite(builder.nodes, partial)
         return emit_elementwise(builder, "multiply" if plain else "strong_product", (seed, partial))
+
+    def _strong(self, builder: GraphBuilder, seed: int, partial: int) -> int:
+        """Return the product with a partial whose zeros are strong; it stands only in graphs with strong zeros."""
+        if builder.nodes.number(seed) == 1.0:
+            return partial
+        return emit_elementwise(builder, "mutual_product", (seed, partial))
 
     def _choose(self, builder: GraphBuilder, seed: int, partial: ops.Select) -> int | None:
         if_true = self.scale(builder, seed, partial.if_true)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradmill_server.engine.autodiff import NO_ADJOINT
 from gradmill_server.engine.ir import size
-from gradmill_server.engine.ops.arrays.movement import concatenated, reshaped
+from gradmill_server.engine.ops.arrays.movement import concatenated, put_among_zeros, reshaped
 from gradmill_server.engine.ops.value import Value
 
 if TYPE_CHECKING:
@@ -28,13 +28,23 @@ def joined(builder: GraphBuilder, parts: Sequence[int], leading: Shape, shapes: 
 
 
 def seeds_of_rows(builder: GraphBuilder, nodes: Sequence[int], rows: FloatArray) -> Mapping[int, int]:
-    """Return seeds of some nodes, whose elements together are the last axis of ``rows`` [directions, elements]."""
+    """Return seeds of some nodes, whose elements together are the last axis of ``rows`` [directions, elements].
+
+    ``rows`` holds ones and zeros. The ones are put among zeros by an operation, not written as a constant, so that the
+    zeros are known to be zeros by structure when the graph is unrolled.
+    """
     seeds: dict[int, int] = {}
     first = 0
     for node in nodes:
         shape = builder.nodes.shape(node)
         count = size(shape)
-        part = rows[:, first : first + count].reshape(len(rows), *shape)
-        seeds[node] = builder.constant(part)
+        part = rows[:, first : first + count]
+        places = np.flatnonzero(part)
+        if len(places):
+            ones = Value(builder, builder.constant(np.ones(len(places))))
+            seed = reshaped(put_among_zeros(ones, places.tolist(), part.size), (len(rows), *shape)).index
+        else:
+            seed = builder.constant(np.zeros((len(rows), *shape)))
+        seeds[node] = seed
         first += count
     return seeds

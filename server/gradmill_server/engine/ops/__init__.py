@@ -10,7 +10,7 @@ from gradmill_server.engine.ir import GraphBuilder, Parameters
 from gradmill_server.engine.ops import activations, arithmetic, exponential, piecewise, special, trigonometric
 from gradmill_server.engine.ops.array_operation import ArrayOperation, InvalidParameter
 from gradmill_server.engine.ops.arrays import ARRAY_OPERATIONS
-from gradmill_server.engine.ops.operation import Operation, Partial, Select
+from gradmill_server.engine.ops.operation import Operation, Partial, Select, Strong
 from gradmill_server.engine.ops.value import Value, emit_elementwise
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Partial",
     "Row",
     "Select",
+    "Strong",
     "Value",
     "emit",
 ]

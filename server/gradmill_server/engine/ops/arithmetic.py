@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradmill_server.engine.lanes import choose, vector_function
-from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select
+from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select, Strong
 from gradmill_server.engine.ops.value import Value, elementwise
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ _logical_and = elementwise("logical_and")
 _not_equal = elementwise("not_equal")
 _power = elementwise("power")
 _round = elementwise("round")
+_live_partial_of = elementwise("live_partial")
 _strong_product_of = elementwise("strong_product")
-_where = elementwise("where")
 
 _POSITIVE = Interval(0.01, 20.0)
 _NONZERO = Interval(0.1, 50.0)
@@ -65,15 +65,19 @@ def _strong_product(seed: np.ndarray, partial: np.ndarray) -> np.ndarray:
     return np.where(seed == 0.0, 0.0, seed * partial)
 
 
-def _strong_product_by_seed(_result: Value, seed: Value, partial: Value) -> Partial:
+def _mutual_product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Multiply, with a zero on either side giving zero whatever the other."""
+    return np.where((left == 0.0) | (right == 0.0), 0.0, left * right)
+
+
+def _live_partial(seed: np.ndarray, partial: np.ndarray) -> np.ndarray:
     """Return the partial, and 0 where the branch is dead: zero seed and a partial that is not finite."""
-    not_finite = _not_equal(partial - partial, 0.0)
-    return _where(_logical_and(_equal(seed, 0.0), not_finite), 0.0, partial)
+    return np.where((seed == 0.0) & ~np.isfinite(partial), 0.0, partial)
 
 
-def _strong_product_by_partial(_result: Value, seed: Value, _partial: Value) -> Partial:
-    """Return the seed, and zero by choice where it is 0: a tangent that comes out of a dead branch may be NaN."""
-    return Select(_equal(seed, 0.0), 0.0, seed)
+def _live_partial_by_partial(_result: Value, seed: Value, partial: Value) -> Partial:
+    dead = _logical_and(_equal(seed, 0.0), _not_equal(partial - partial, 0.0))
+    return Select(dead, 0.0, 1.0)
 
 
 OPERATIONS = (
@@ -200,9 +204,41 @@ OPERATIONS = (
         value=_strong_product,
         lanes=lambda seed, partial: choose(seed.equals(0.0), 0.0, seed * partial),
         direct=True,
-        partials=(_strong_product_by_seed, _strong_product_by_partial),
+        # Strong, as a tangent that comes out of a dead branch may be NaN.
+        partials=(
+            lambda _z, seed, partial: Strong(_live_partial_of(seed, partial)),
+            lambda _z, seed, _partial: Strong(seed),
+        ),
         notation="{0}*{1}",
         neutral=(1.0, None),
+        internal=True,
+        domain=(REALS, REALS),
+    ),
+    Operation(
+        name="mutual_product",
+        cost=1,
+        summary="x*y, and exactly 0 where either is 0, whatever the other.",
+        value=_mutual_product,
+        lanes=lambda x, y: choose(x.equals(0.0) | y.equals(0.0), 0.0, x * y),
+        direct=True,
+        partials=(
+            lambda _z, x, y: Strong(_live_partial_of(x, y)),
+            lambda _z, x, y: Strong(_live_partial_of(y, x)),
+        ),
+        notation="{0}*{1}",
+        commutative=True,
+        internal=True,
+        domain=(REALS, REALS),
+    ),
+    Operation(
+        name="live_partial",
+        cost=1,
+        summary="The slope of a strong product by its seed: the partial, and 0 where a zero seed meets one not finite.",
+        value=_live_partial,
+        lanes=lambda seed, partial: choose(seed.equals(0.0) & (partial - partial).is_nan(), 0.0, partial),
+        direct=True,
+        partials=(None, _live_partial_by_partial),
+        convention="0 by the seed",
         internal=True,
         domain=(REALS, REALS),
     ),

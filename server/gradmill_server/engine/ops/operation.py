@@ -24,8 +24,15 @@ class Select:
     if_false: Partial
 
 
-Partial = Value | float | Select
-"""A local partial: a value of the graph, a plain number, or a choice between two partials."""
+@dataclass(frozen=True, slots=True)
+class Strong:
+    """A local partial whose zeros are strong, as those of seeds are: a zero contributes zero whatever the seed."""
+
+    value: Value
+
+
+Partial = Value | float | Select | Strong
+"""A local partial: a value of the graph, a plain number, a choice between two partials, or one with strong zeros."""
 
 PartialRule = Callable[..., Partial]
 """Called with the operation's result and its operands, all as values of the graph."""

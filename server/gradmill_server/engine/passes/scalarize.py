@@ -6,6 +6,7 @@ any graph of scalars. Worth it while the graph stays small; the caller says how 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ from gradmill_server.engine.ops.value import emit_elementwise
 from gradmill_server.engine.passes.expand import lower
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy.typing as npt
 
     from gradmill_server.engine.checkpoints import Checkpoint
@@ -55,7 +58,8 @@ def scalarize(graph: Graph, maximum_nodes: int, checkpoint: Checkpoint = never) 
     if not can_unroll(lowered) or elements > maximum_nodes:
         return None
     try:
-        return _Unrolling(lowered, maximum_nodes).run(checkpoint)
+        with np.errstate(all="ignore"):
+            return _Unrolling(lowered, maximum_nodes).run(checkpoint)
     except _TooLarge:
         return None
 
@@ -73,6 +77,15 @@ class _Unrolling:
         ]
         self._builder = GraphBuilder(inputs)
         self._numbers: list[Numbers] = []
+        self._shortcuts: dict[str, Callable[..., int | None]] = {
+            "strong_product": self._strong_product,
+            "mutual_product": self._mutual_product,
+            "multiply": self._product,
+            "add": self._sum,
+            "subtract": self._difference,
+            "negate": self._negative,
+            "where": self._choice,
+        }
         first = 1
         for entry in graph.inputs:
             count = size(entry.shape)
@@ -117,17 +130,63 @@ class _Unrolling:
         return np.array(numbers, dtype=np.int64).reshape(whole[0].shape)
 
     def _emitted(self, operation: str, numbers: tuple[int, ...]) -> int:
-        """Emit one scalar, unless it is a zero by structure, or what is left when an operand is one."""
-        if operation == "strong_product" and (not numbers[0] or self._builder.nodes.number(numbers[0] - 1) == 0.0):
+        """Emit one scalar, unless a shortcut says what it is."""
+        shortcut = self._shortcuts.get(operation)
+        known = None if shortcut is None else shortcut(*numbers)
+        return self._put(operation, numbers) if known is None else known
+
+    def _put(self, operation: str, numbers: Sequence[int]) -> int:
+        """Add an operation to the graph, or the constant that it is."""
+        nodes = [self._node(number) for number in numbers]
+        constants = [self._builder.nodes.number(node) for node in nodes]
+        if None not in constants:
+            return self._builder.constant(float(ops.TABLE[operation].value(*map(np.float64, constants)))) + 1
+        return emit_elementwise(self._builder, operation, nodes) + 1
+
+    def _constant(self, number: int) -> float | None:
+        """Return the number that a scalar is, 0 for a zero by structure; None when it is not known."""
+        return self._builder.nodes.number(number - 1) if number else 0.0
+
+    # Shortcuts: each returns what an operation comes to, or None where it has to be computed. Where an operand is a
+    # zero by structure or by strength, a zero may come out with another sign than arithmetic would give it.
+
+    def _strong_product(self, seed: int, partial: int) -> int | None:
+        by, of = self._constant(seed), self._constant(partial)
+        if by == 0.0:
             return _ZERO
-        if _ZERO in numbers:
-            if operation == "add":
-                return numbers[1] or numbers[0]
-            if operation == "subtract" and not numbers[1]:
-                return numbers[0]
-            if operation == "negate" or (operation == "where" and not (numbers[1] or numbers[2])):
+        plain = by is not None or (of is not None and math.isfinite(of))
+        return self._emitted("multiply", (seed, partial)) if plain else None
+
+    def _mutual_product(self, left: int, right: int) -> int | None:
+        constants = (self._constant(left), self._constant(right))
+        if 0.0 in constants:
+            return _ZERO
+        plain = any(number is not None and math.isfinite(number) for number in constants)
+        return self._emitted("multiply", (left, right)) if plain else None
+
+    def _product(self, left: int, right: int) -> int | None:
+        if left and self._constant(left) == 1.0:
+            return right
+        return left if right and self._constant(right) == 1.0 else None
+
+    def _sum(self, left: int, right: int) -> int | None:
+        return None if left and right else left or right
+
+    def _difference(self, left: int, right: int) -> int | None:
+        if not right:
+            return left
+        return None if left else self._emitted("negate", (right,))
+
+    def _negative(self, number: int) -> int | None:
+        return None if number else _ZERO
+
+    def _choice(self, condition: int, if_true: int, if_false: int) -> int | None:
+        if self._constant(if_false) == 0.0:
+            if self._constant(if_true) == 0.0 and _ZERO in {if_true, if_false}:
                 return _ZERO
-        return emit_elementwise(self._builder, operation, [self._node(number) for number in numbers]) + 1
+            if condition == if_true:
+                return if_true
+        return None
 
     def _node(self, number: int) -> int:
         """Return the index of a scalar; of a zero by structure that of the constant 0."""

@@ -426,6 +426,11 @@ def taken(x: Value, indices: Sequence[int], axis: int = 0) -> Value:
     return _TAKE.apply(x, indices=tuple(indices), index_shape=(len(indices),), axis=axis)
 
 
+def put_among_zeros(x: Value, places: Sequence[int], extent: int) -> Value:
+    """Return a vector of zeros with the elements of another added at numbered places."""
+    return _PUT.apply(x, indices=tuple(places), index_shape=(len(places),), axis=0, extent=extent)
+
+
 def concatenated(parts: Sequence[Value], axis: int) -> Value:
     """Return arrays one after the other along an axis."""
     return parts[0] if len(parts) == 1 else _CONCATENATE.apply(*parts, axis=axis)

@@ -29,6 +29,8 @@ from gradmill_server.engine.shapes import ShapeMismatch, broadcast
 _MATRIX_RANK = 2
 _LONGEST_SUBSCRIPTS = 200
 _FIRST, _SECOND = 1, 2
+_PRODUCTS = ("multiply", "strong_product", "strong_product", "mutual_product")
+"""The product of two elements, by which operand's zeros are strong; the strong one first."""
 
 # The product of matrices with batch axes.
 
@@ -57,11 +59,7 @@ def _batched_unrolled(emit: Emit) -> ArrayFunction:
             x_part, y_part = left[..., place, np.newaxis], right[..., np.newaxis, place, :]
             if strong == _SECOND:
                 x_part, y_part = y_part, x_part
-            factor = emit("strong_product" if strong else "multiply", x_part, y_part)
-            if strong != _FIRST | _SECOND:
-                return factor  # type: ignore[no-any-return]
-            zero = np.zeros((), dtype=x_part.dtype)  # the number of a zero by structure
-            return emit("where", emit("equal", y_part, zero), zero, factor)  # type: ignore[no-any-return]
+            return emit(_PRODUCTS[strong], x_part, y_part)  # type: ignore[no-any-return]
 
         return functools.reduce(functools.partial(emit, "add"), map(term, range(left.shape[-1])))
 
