@@ -110,7 +110,7 @@ class Ours:
 
     def numbers(self) -> Numbers:
         """Return the results in order."""
-        return [entry.array for results in self.call().arrays for entry in results]
+        return [np.asarray(entry.array, dtype=np.float64) for results in self.call().arrays for entry in results]
 
 
 @dataclass(frozen=True, slots=True)
