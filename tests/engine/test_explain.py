@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from gradmill_server.engine import ops
-from gradmill_server.engine.errors import InvalidPoints, InvalidWant, LimitExceeded
-from gradmill_server.engine.explain import MAXIMUM_EXPLAINED_NODES, ExplainedNode, Explanation, explain
+from gradmill_server.engine.canonical import body_of
+from gradmill_server.engine.errors import DeadlineExceeded, InvalidPoints, InvalidWant, LimitExceeded
+from gradmill_server.engine.explain import (
+    MAXIMUM_EXPLAINED_ELEMENTS,
+    MAXIMUM_EXPLAINED_NODES,
+    ExplainedNode,
+    Explanation,
+    explain,
+)
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Output
 from gradmill_server.engine.ops.value import Value, apply
 from gradmill_server.engine.points import PointBatch
 
-from tests.engine.building import addition_chain, function, number, smooth_graph, value_and_gradient
+from tests.engine.building import (
+    LIMITS,
+    Countdown,
+    addition_chain,
+    function,
+    number,
+    smooth_graph,
+    value_and_gradient,
+)
+from tests.engine.looping import array, scan
 
 SEED = function(lambda x1, x2, x3: 3.0 * (apply("power", x1, 2.0) + x2 * x3), "x1", "x2", "x3")
 
@@ -201,3 +218,38 @@ def test_what_nobody_would_read_is_refused() -> None:
         explained(addition_chain(MAXIMUM_EXPLAINED_NODES - 1), 1.0, 2.0)
     assert caught.value.reason == "EXPLANATION_TOO_LARGE"
     assert caught.value.metadata["value"] == str(MAXIMUM_EXPLAINED_NODES + 1)
+
+
+def test_long_arrays_are_not_explained() -> None:
+    """Values of a hundred thousand elements are refused as well, however few they are."""
+    graph = function(lambda x: array("sum", x, axes=(0,)), Input("x", (MAXIMUM_EXPLAINED_ELEMENTS,)))
+    with pytest.raises(LimitExceeded) as caught:
+        explained(graph, *[0.0] * MAXIMUM_EXPLAINED_ELEMENTS)
+    assert caught.value.metadata["knob"] == "MAXIMUM_EXPLAINED_ELEMENTS"
+
+
+def test_calls_are_explained_by_what_they_do_and_a_loop_is_one_value() -> None:
+    """The operations of a body that is called are shown; a loop is one value, with its adjoint."""
+    square = body_of(function(lambda x: x * x, "x"))
+
+    def make(x: Value, rates: Value) -> Value:
+        (last,), _ = scan(lambda c, s, _k: ([c[0] * s[0]], []), [array("call", x, function=square)], [rates], steps=3)
+        return last
+
+    graph = function(make, "x", Input("rates", (3,)))
+    nodes = {node.operation: node for node in explained(graph, 3.0, 2.0, 0.5, 5.0).nodes}
+    assert "call" not in nodes
+    assert (float(nodes["multiply"].value), float(nodes["multiply"].adjoint)) == (9.0, 5.0)
+    assert nodes["scan"].value.tolist() == [45.0]
+    assert nodes["scan"].expression == "scan(v1, rates)"
+
+
+def test_explaining_a_long_loop_is_bounded_in_memory_and_time() -> None:
+    """Ten million steps whose carries do not fit in scratch are refused; where they do, a checkpoint can end it."""
+    graph = function(lambda x: scan(lambda c, _s, _k: ([apply("sin", c[0])], []), [x], steps=10**7)[0][0], "x")
+    point = PointBatch.from_matrix(graph.inputs, np.array([[1.0]]))
+    with pytest.raises(LimitExceeded) as caught:
+        explain(graph, point, limits=replace(LIMITS, maximum_scratch_bytes=10**6))
+    assert caught.value.reason == "SCRATCH_TOO_LARGE"
+    with pytest.raises(DeadlineExceeded):
+        explain(graph, point, limits=replace(LIMITS, maximum_scratch_bytes=10**9), checkpoint=Countdown(20))

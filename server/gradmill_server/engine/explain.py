@@ -9,18 +9,27 @@ import numpy as np
 
 from gradmill_server.engine import ops
 from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, backward, local_partial
+from gradmill_server.engine.backends.choice import loops_run_natively
+from gradmill_server.engine.backends.native.levels import host_level
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
+from gradmill_server.engine.backends.results import scratch_too_large
 from gradmill_server.engine.canonical import canonicalize
+from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.errors import InvalidPoints, InvalidWant, LimitExceeded, quote
-from gradmill_server.engine.ir import Graph, GraphBuilder, Output
+from gradmill_server.engine.ir import Graph, GraphBuilder, Output, size
+from gradmill_server.engine.limits import Limits
+from gradmill_server.engine.passes.bodies import through_bodies
 from gradmill_server.engine.passes.expand import expand
-from gradmill_server.engine.passes.stable_forms import use_stable_forms
+from gradmill_server.engine.passes.inline import inline_calls
+from gradmill_server.engine.passes.stable_forms import with_stable_forms
 
 if TYPE_CHECKING:
     from gradmill_server.engine.ir import FloatArray, Node
     from gradmill_server.engine.points import PointBatch
 
 MAXIMUM_EXPLAINED_NODES = 1_000
+MAXIMUM_EXPLAINED_ELEMENTS = 100_000
+_DEFAULT_LIMITS = Limits()
 _LONGEST_SHOWN_ARRAY = 6
 
 
@@ -65,35 +74,47 @@ class Explanation(NamedTuple):
     stable_forms: tuple[str, ...]
 
 
-def explain(graph: Graph, point: PointBatch, output: str = "") -> Explanation:
+def explain(
+    graph: Graph,
+    point: PointBatch,
+    output: str = "",
+    limits: Limits = _DEFAULT_LIMITS,
+    checkpoint: Checkpoint = never,
+) -> Explanation:
     """Return every value, local partial and adjoint of one scalar output at one point.
 
-    The graph is brought to stable form, so that the explanation agrees with an evaluation, and not simplified further.
+    Calls are written out, and the graph is brought to stable form, so that the explanation agrees with an evaluation;
+    it is not simplified further. A loop is one value.
 
     Args:
         graph: the function; labels given by people are used.
         point: exactly one point.
         output: name of the output; may be empty when there is but one.
+        limits: of values with calls written out, and of scratch.
+        checkpoint: called every few milliseconds; may raise to stop.
 
     Raises:
         InvalidPoints: when there is not exactly one point.
         InvalidWant: when the output is unknown, ambiguous, or not a scalar.
-        LimitExceeded: for a graph of more than 1,000 values, which nobody would read.
+        LimitExceeded: for a graph of more than 1,000 values or 100,000 elements, which nobody would read, and for one
+            that needs too much scratch.
     """
     if point.count != 1:
         message = f"points: an explanation needs exactly one point, {point.count} were given"
         raise InvalidPoints(message, reason="POINTS_COUNT", metadata={"field": "points"})
-    stable, stable_forms = use_stable_forms(_only(graph, output))
-    shown = canonicalize(expand(stable))
-    if len(shown.nodes) > MAXIMUM_EXPLAINED_NODES:
-        raise LimitExceeded.of(
-            what="number of values to explain",
-            reason="EXPLANATION_TOO_LARGE",
-            value=len(shown.nodes),
-            limit=MAXIMUM_EXPLAINED_NODES,
-            knob="MAXIMUM_EXPLAINED_NODES",
-        )
-    return Explanation(shown.outputs[0].name, _explained(shown, point), stable_forms)
+    written_out = inline_calls(_only(graph, output), limits, checkpoint)
+    stable, stable_forms = with_stable_forms(written_out, (), checkpoint)
+    shown = canonicalize(through_bodies(stable, lambda each: expand(each, checkpoint), checkpoint), checkpoint)
+    _check_size("values", len(shown.nodes), MAXIMUM_EXPLAINED_NODES, "MAXIMUM_EXPLAINED_NODES")
+    elements = len(shown.nodes) + sum(map(size, shown.nodes.shapes.values()))
+    _check_size("elements", elements, MAXIMUM_EXPLAINED_ELEMENTS, "MAXIMUM_EXPLAINED_ELEMENTS")
+    return Explanation(shown.outputs[0].name, _explained(shown, point, limits, checkpoint), stable_forms)
+
+
+def _check_size(what: str, value: int, limit: int, knob: str) -> None:
+    if value > limit:
+        counted = f"number of {what} to explain"
+        raise LimitExceeded.of(counted, reason="EXPLANATION_TOO_LARGE", value=value, limit=limit, knob=knob)
 
 
 def _only(graph: Graph, name: str) -> Graph:
@@ -113,11 +134,11 @@ def _only(graph: Graph, name: str) -> Graph:
     return Graph(graph.inputs, graph.nodes, (entry,), graph.labels)
 
 
-def _explained(graph: Graph, point: PointBatch) -> list[ExplainedNode]:
+def _explained(graph: Graph, point: PointBatch, limits: Limits, checkpoint: Checkpoint) -> list[ExplainedNode]:
     builder = GraphBuilder.extending(graph)
     everything = range(len(graph.nodes))
     varied = [index for index in everything if not graph.nodes[index].is_constant]
-    adjoints = backward(builder, graph.outputs[0].node, varied, Propagation())
+    adjoints = backward(builder, graph.outputs[0].node, varied, Propagation(), checkpoint)
     wanted = list(everything)
     partial_of: dict[tuple[int, int], int] = {}
     for index in everything:
@@ -127,7 +148,7 @@ def _explained(graph: Graph, point: PointBatch) -> list[ExplainedNode]:
                 partial_of[index, operand] = partial
     wanted += [adjoint for adjoint in adjoints if adjoint != NO_ADJOINT]
     wanted += partial_of.values()
-    value_of = _evaluated(builder, sorted(set(wanted)), point)
+    value_of = _evaluated(builder, sorted(set(wanted)), point, limits, checkpoint)
     labels = _labels(graph)
     return [
         ExplainedNode(
@@ -153,9 +174,15 @@ def _has_adjoint(adjoints: list[int], index: int) -> bool:
     return index < len(adjoints) and adjoints[index] != NO_ADJOINT
 
 
-def _evaluated(builder: GraphBuilder, wanted: list[int], point: PointBatch) -> dict[int, FloatArray]:
+def _evaluated(
+    builder: GraphBuilder, wanted: list[int], point: PointBatch, limits: Limits, checkpoint: Checkpoint
+) -> dict[int, FloatArray]:
     graph = builder.build([Output(f"value_{index}", index) for index in wanted])
-    arrays = NumpyExecutable(graph).run(point.block(0, 1), 1, lambda: None)
+    level = host_level() if loops_run_natively(graph, checkpoint) else None
+    executable = NumpyExecutable(graph, level=level, checkpoint=checkpoint)
+    if executable.scratch_bytes_per_point > limits.maximum_scratch_bytes:
+        raise scratch_too_large(limits, executable.scratch_bytes_per_point)
+    arrays = executable.run(point.block(0, 1), 1, checkpoint)
     return {index: array[0] for index, array in zip(wanted, arrays, strict=True)}
 
 

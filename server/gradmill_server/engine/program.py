@@ -21,7 +21,7 @@ from gradmill_server.engine.passes.inline import inline_calls
 from gradmill_server.engine.passes.segment_loops import segment_loops
 from gradmill_server.engine.passes.share_loops import share_loops
 from gradmill_server.engine.passes.simplify import simplify
-from gradmill_server.engine.passes.stable_forms import use_stable_forms
+from gradmill_server.engine.passes.stable_forms import with_stable_forms
 from gradmill_server.engine.passes.unroll_loops import unroll_loops
 from gradmill_server.engine.wants import SPARSE, Kind, Want
 
@@ -298,7 +298,7 @@ def compile_program(
     stable_forms: tuple[str, ...] = ()
     graph = inline_calls(graph, limits, checkpoint)
     if not options.parity:
-        graph, stable_forms = _with_stable_forms(graph, options, checkpoint)
+        graph, stable_forms = with_stable_forms(graph, options.disabled_stable_forms, checkpoint)
     graph = through_bodies(graph, lambda each: simplify(expand(each, checkpoint), checkpoint), checkpoint)
     native = runs_natively(graph, checkpoint)
     native_loops = loops_run_natively(graph, checkpoint)
@@ -315,15 +315,3 @@ def compile_program(
     made.graph = share_loops(made.graph, checkpoint)
     made.graph = through_bodies(made.graph, lambda each: simplify(each, checkpoint), checkpoint)
     return Program(wants, stable_forms, made, native=native, native_loops=native_loops, checkpoint=checkpoint)
-
-
-def _with_stable_forms(graph: Graph, options: Options, checkpoint: Checkpoint) -> tuple[Graph, tuple[str, ...]]:
-    """Return a graph and its bodies in stable form, and the names of the forms applied, sorted."""
-    applied: set[str] = set()
-
-    def change(each: Graph) -> Graph:
-        stable, names = use_stable_forms(each, options.disabled_stable_forms, checkpoint)
-        applied.update(names)
-        return stable
-
-    return through_bodies(graph, change, checkpoint), tuple(sorted(applied))

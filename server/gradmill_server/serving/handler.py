@@ -169,7 +169,8 @@ class Handler:
     ) -> bytes:
         points = call.points.bind(graph.inputs, self.settings.limits)
         context.checkpoint()
-        return responses.write_explanation(function.digest, explain(graph, points, call.output))
+        explanation = explain(graph, points, call.output, self.settings.limits, context.checkpoint)
+        return responses.write_explanation(function.digest, explanation)
 
     async def _list_operations(self, body: bytes, _: CallContext) -> bytes:
         requests.read_list_operations(body)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 import pytest
 from gradmill_server.engine import program
 from gradmill_server.engine.canonical import canonicalize
-from gradmill_server.engine.errors import LimitExceeded
+from gradmill_server.engine.errors import DeadlineExceeded, LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Node, bodies_of
 from gradmill_server.engine.ops.arrays.loops import SCAN, Loop
 from gradmill_server.engine.ops.value import Value, apply
@@ -19,8 +20,8 @@ from gradmill_server.engine.points import PointBatch
 from gradmill_server.engine.program import Program
 from gradmill_server.engine.wants import Kind
 
-from tests.engine.building import LIMITS, compiled, function, no_checkpoint, same_bits, specify
-from tests.engine.looping import CASES, Case, array, scan, total
+from tests.engine.building import LIMITS, Countdown, compiled, function, no_checkpoint, same_bits, specify
+from tests.engine.looping import CASES, Case, Step, array, scan, total
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +71,7 @@ def evaluated(compiled_graph: Program, graph: Graph, matrix: np.ndarray) -> list
 def test_segments_change_no_bit_of_value_and_gradient(steps: int, reverse: bool) -> None:
     """Whatever the number of steps, with steps left over and without, a loop in segments gives the same bits."""
     graph = growth(steps, reverse=reverse)
-    least = 8 * 2 * max(2, (steps - 1).bit_length())
+    least = 8 * min(levels * ceil(steps ** (1 / levels) - 1e-9) for levels in range(2, 6))
     for limits in (replace(LIMITS, maximum_loop_bytes=room) for room in (8 * steps // 2, least) if room >= least):
         segmented = segment_loops(graph, limits)
         assert max(loop.steps for loop in loops_of(segmented)) <= limits.maximum_loop_bytes // 8
@@ -109,13 +110,14 @@ def test_every_loop_may_be_cut(case: Case, levels: int) -> None:
 
 
 def test_as_few_levels_are_used_as_fit() -> None:
-    """A loop stays whole while it fits; a million steps fit in two levels of a thousand, and in twenty of two."""
+    """A loop stays whole while it fits; a million steps fit in two levels of a thousand, and in five of sixteen."""
     million = growth_without_results(1_000_000)
     assert [loop.steps for loop in loops_of(segment_loops(growth(100), LIMITS))] == [100]
     assert sorted(loop.steps for loop in loops_of(segment_loops(million, LIMITS))) == [1_000, 1_000]
-    least = segment_loops(million, replace(LIMITS, maximum_loop_bytes=8 * 2 * 20))
-    assert len(loops_of(least)) > 10
-    assert max(loop.steps for loop in loops_of(least)) <= 4
+    least = segment_loops(million, replace(LIMITS, maximum_loop_bytes=8 * 5 * 16))
+    assert max(loop.steps for loop in loops_of(least)) == 16
+    with pytest.raises(LimitExceeded):
+        segment_loops(million, replace(LIMITS, maximum_loop_bytes=8 * 5 * 16 - 1))
 
 
 def growth_without_results(steps: int) -> Graph:
@@ -143,10 +145,29 @@ def test_a_loop_that_cannot_fit_is_refused_by_name() -> None:
 
     graph = canonicalize(function(make, Input("start", (100,))))
     with pytest.raises(LimitExceeded) as caught:
-        segment_loops(graph, replace(LIMITS, maximum_loop_bytes=800 * 18))
+        segment_loops(graph, replace(LIMITS, maximum_loop_bytes=800 * 19))
     assert caught.value.reason == "LOOP_TOO_LARGE"
-    assert caught.value.metadata == {"value": str(800 * 20), "limit": str(800 * 18), "knob": "maximum_loop_bytes"}
+    assert caught.value.metadata == {"value": str(800 * 20), "limit": str(800 * 19), "knob": "maximum_loop_bytes"}
     segment_loops(graph, replace(LIMITS, maximum_loop_bytes=800 * 20))
+
+
+def test_loops_in_loops_in_segments_need_no_deep_recursion() -> None:
+    """Sixteen loops in one another, each in five levels, are differentiated, made ready and run."""
+
+    def around(inner: Step) -> Step:
+        return lambda c, s, k: (scan(inner, c, s, k, steps=2)[0], [])
+
+    def sine(c: list[Value], _s: list[Value], _k: list[Value]) -> tuple[list[Value], list[Value]]:
+        return [apply("sin", c[0])], []
+
+    step: Step = sine
+    for _ in range(15):
+        step = around(step)
+    nested = cut(canonicalize(function(lambda x: scan(step, [x], steps=2)[0][0], "x")), 5)
+    deepest = compiled(nested, Kind.VALUE, Kind.GRADIENT)
+    points = PointBatch.from_matrix(nested.inputs, np.array([[0.5]]))
+    with pytest.raises(DeadlineExceeded):
+        deepest.evaluate(points, LIMITS, Countdown(100))
 
 
 def test_the_size_of_a_program_does_not_depend_on_the_steps() -> None:

@@ -91,7 +91,6 @@ class NumpyExecutable:
             checkpoint: called every few milliseconds; may raise to stop.
         """
         self._level = level
-        self._checkpoint = checkpoint
         self._groups = tuple(groups)
         self._inputs = graph.inputs
         self.dtype = graph.element_type.dtype
@@ -104,7 +103,7 @@ class NumpyExecutable:
         for index, node in enumerate(graph.nodes):
             if node.arguments:
                 operands = tuple([slot_of[argument] for argument in node.arguments])
-                self._add(graph, node, operands, slot_of[index])
+                self._add(graph, node, operands, slot_of[index], checkpoint)
             elif node.is_constant:
                 self._template[slot_of[index]] = _constant(node, self.dtype)
         self._largest_value = max((size(node.shape) for node in graph.nodes), default=1)
@@ -117,25 +116,25 @@ class NumpyExecutable:
             + sum(node.constant_array().nbytes for node in graph.nodes if node.is_constant)
         )
 
-    def _add(self, graph: Graph, node: Node, operands: tuple[int, ...], result: int) -> None:
+    def _add(self, graph: Graph, node: Node, operands: tuple[int, ...], result: int, checkpoint: Checkpoint) -> None:
         """Add the instruction of an operation; that of a loop gets the checkpoint beside its operands."""
         row = ops.ARRAYS.get(node.operation)
         if row is None or not row.repeats:
             self.instructions.append(Instruction(_aligned(graph, node), operands, result))
             return
-        runs = self._loop(Loop.of(dict(node.parameters)))
+        runs = self._loop(Loop.of(dict(node.parameters)), checkpoint)
         self.instructions.append(Instruction(runs, (len(self._template) - 1, *operands), result))
         self._loop_scratch_elements = max(self._loop_scratch_elements, runs.scratch_elements)
         self._loop_bytes += runs.byte_size
 
-    def _loop(self, loop: Loop) -> NumpyLoop | TapeLoop:
+    def _loop(self, loop: Loop, checkpoint: Checkpoint) -> NumpyLoop | TapeLoop:
         """Return a loop ready to run: on the tape machine, where its body is scalars or can be unrolled into some."""
         body = loop.body.graph
         if self._level is not None and SCAN not in body.nodes.operations:
-            scalars = scalarize(body, _LARGEST_UNROLLED_BODY, self._checkpoint)
+            scalars = scalarize(body, _LARGEST_UNROLLED_BODY, checkpoint)
             if scalars is not None and set(scalars.nodes.operations) <= NATIVE_OPERATIONS | {INPUT, CONSTANT}:
-                return TapeLoop(loop, simplify(scalars, self._checkpoint), self._level, self._checkpoint)
-        return NumpyLoop(loop, NumpyExecutable(body, level=self._level, checkpoint=self._checkpoint))
+                return TapeLoop(loop, simplify(scalars, checkpoint), self._level, checkpoint)
+        return NumpyLoop(loop, NumpyExecutable(body, level=self._level, checkpoint=checkpoint))
 
     def evaluate_rows(self, matrix: FloatArray, limits: Limits, checkpoint: Checkpoint) -> RowResults:
         """Evaluate a matrix of points, as `Executable` says."""

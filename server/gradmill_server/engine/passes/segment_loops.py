@@ -33,6 +33,9 @@ _COMFORTABLE_BYTES = 1024 * 1024
 
 _COMFORTABLE_LEVELS = 2
 
+_MOST_LEVELS = 5
+"""More would save little, and each is a loop in a loop, of which some functions have many already."""
+
 
 def segment_loops(graph: Graph, limits: Limits, checkpoint: Checkpoint = never) -> Graph:
     """Return a graph of the same bits, with long loops cut into segments, in as few levels as fit the limit.
@@ -64,7 +67,7 @@ def segment_loops(graph: Graph, limits: Limits, checkpoint: Checkpoint = never) 
 def _levels(loop: Loop, limits: Limits) -> int:
     """Return how many levels of loops a loop needs: 1 when it can stay as it is."""
     step_bytes = loop.body.graph.element_type.size * sum(map(size, loop.input_shapes[: loop.carries]))
-    most = max(1, (loop.steps - 1).bit_length())
+    most = max(1, min(_MOST_LEVELS, (loop.steps - 1).bit_length()))
     stored = [step_bytes * loop.steps]
     stored += [step_bytes * levels * _root(loop.steps, levels) for levels in range(2, most + 1)]
     for levels, needed in enumerate(stored[:_COMFORTABLE_LEVELS], start=1):
@@ -93,7 +96,7 @@ def _root(number: int, degree: int) -> int:
 
 
 def in_segments(loop: Loop, arguments: Sequence[Value], levels: int) -> Value:
-    """Add a loop in so many levels of loops, at most 31, to the graph that its arguments belong to.
+    """Add a loop in so many levels of loops to the graph that its arguments belong to.
 
     Returns:
         The flat value of the loop. It comes from a loop of segments, and one of the steps that are left over.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gradmill_server.engine.checkpoints import never
 from gradmill_server.engine.ops import Value
 from gradmill_server.engine.ops.value import apply
+from gradmill_server.engine.passes.bodies import through_bodies
 from gradmill_server.engine.passes.rewrite import rebuild
 
 if TYPE_CHECKING:
@@ -46,6 +47,23 @@ def use_stable_forms(
         return None
 
     return rebuild(graph, rule, checkpoint, _TRIGGERS), tuple(sorted(applied))
+
+
+def with_stable_forms(
+    graph: Graph, disabled: Collection[str] = (), checkpoint: Checkpoint = never
+) -> tuple[Graph, tuple[str, ...]]:
+    """Return a graph and all its bodies in stable form, and the names of the forms applied, sorted.
+
+    Args as of `use_stable_forms`.
+    """
+    applied: set[str] = set()
+
+    def change(each: Graph) -> Graph:
+        stable, names = use_stable_forms(each, disabled, checkpoint)
+        applied.update(names)
+        return stable
+
+    return through_bodies(graph, change, checkpoint), tuple(sorted(applied))
 
 
 def _operands(value: Value, operation: str) -> list[Value] | None:

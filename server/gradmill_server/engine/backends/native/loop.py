@@ -22,7 +22,7 @@ from gradmill_server.engine.backends.native.frame import (
 )
 from gradmill_server.engine.backends.native.library import library
 from gradmill_server.engine.backends.native.linking import link
-from gradmill_server.engine.backends.native.tape import stride_of
+from gradmill_server.engine.backends.native.tape import WIDE_SCRATCH_BYTES, stride_of
 from gradmill_server.engine.backends.native.workspace import Workspace, give_back, take_workspace
 from gradmill_server.engine.ir import size
 from gradmill_server.engine.ops import TABLE
@@ -136,7 +136,8 @@ class TapeLoop:
             begin += elements
         columns = self._columns(arrays, carries, padded)
         workspace = take_workspace(linked.scratch_bytes, self._frame.size)
-        at_once = _BLOCKS_AT_ONCE * lanes
+        block_cost = self._step_cost * lanes
+        at_once = max(1, min(_BLOCKS_AT_ONCE, _COST_BETWEEN_CHECKPOINTS // block_cost)) * lanes
         for start in range(0, padded, at_once):
             stop = min(start + at_once, padded)
             self._run(linked, workspace, columns, carries, flat, (start, stop), checkpoint)
@@ -231,8 +232,10 @@ class TapeLoop:
         return groups, moving
 
     def _fitting(self, points: int) -> _Linked:
-        """Return the tape for the narrowest block that holds all points, or for the widest."""
-        handlers = next((each for each in self._library.sets if each.lanes >= points), self._library.sets[-1])
+        """Return the tape for the narrowest block that holds all points, or for the widest of moderate scratch."""
+        sets = self._library.sets
+        narrow = [each for each in sets if self._tape.slots * stride_of(each.lanes) <= WIDE_SCRATCH_BYTES] or sets[:1]
+        handlers = next((each for each in narrow if each.lanes >= points), narrow[-1])
         linked = self._linked.get(handlers.lanes)
         if linked is None:
             stride = stride_of(handlers.lanes)

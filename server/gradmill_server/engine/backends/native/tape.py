@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gradmill_server.engine.ir import FloatArray, Graph
     from gradmill_server.engine.limits import Limits
 
-_WIDE_SCRATCH_BYTES: Final = 32 * 1024 * 1024
+WIDE_SCRATCH_BYTES: Final = 32 * 1024 * 1024
 """Scratch above which blocks are narrower.
 
 Measured on graphs of 1,000 to 400,000 values: a block of 64 points beats narrower ones as long as its scratch is in a
@@ -131,7 +131,7 @@ class TapeExecutable:
         self._frame = struct.Struct(f"={len(FIELDS) + FIELDS_PER_GROUP * len(groups)}q")
         self.slots = self._tape.slots
         self._linked: dict[int, _Linked] = {}
-        self._preferred = self._within(_WIDE_SCRATCH_BYTES)
+        self._preferred = self._within(WIDE_SCRATCH_BYTES)
         words = self._tape.words.nbytes
         self.byte_size = 2 * words + self._tape.begins.nbytes + self._tape.constants.nbytes
 
