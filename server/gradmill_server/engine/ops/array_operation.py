@@ -101,6 +101,21 @@ Pushforward = Callable[[Site, Sequence[Value | None]], Value | None]
 """Given the tangent of each operand, None for zero, returns that of the result; None for zero."""
 
 
+def pulling(rule: Callable[[Site, Value], Value | None]) -> Pullback:
+    """Return the rule for reverse mode of an operation of one operand, given what its cotangent is."""
+    return lambda site, cotangent, _wanted: [rule(site, cotangent)]
+
+
+def pushing(rule: Callable[[Site, Value], Value | None]) -> Pushforward:
+    """Return the rule for forward mode of an operation of one operand, given what the result's tangent is."""
+
+    def pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
+        (tangent,) = tangents
+        return None if tangent is None else rule(site, tangent)
+
+    return pushforward
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrayOperation:
     """An operation on whole arrays.

@@ -23,6 +23,8 @@ from gradmill_server.engine.ops.array_operation import (
     ShapeRule,
     Site,
     integer,
+    pulling,
+    pushing,
 )
 from gradmill_server.engine.ops.arrays.axes import mismatch
 from gradmill_server.engine.ops.arrays.movement import matrix_transposed, reshaped
@@ -307,21 +309,18 @@ def _cholesky_unrolled(emit: Emit) -> ArrayFunction:
     return cholesky
 
 
-def _cholesky_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
+def _cholesky_back(site: Site, cotangent: Value) -> Value | None:
     """Return the triangle that is read of s + s^T, with s = L^-T P L^-1 and P = the lower half of L^T g."""
     factor = site.result
     half = _triangle(matrix_product(matrix_transposed(factor), cotangent), lower=True, diagonal=0.5)
     left = _TRIANGULAR_SOLUTION.apply(factor, half, lower=1, transposed=1)
     full = matrix_transposed(_TRIANGULAR_SOLUTION.apply(factor, matrix_transposed(left), lower=1, transposed=1))
     change = _triangle(full + matrix_transposed(full), lower=True, diagonal=0.5)
-    return [_where_seeded(site, cotangent, change)]
+    return _where_seeded(site, cotangent, change)
 
 
-def _cholesky_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
+def _cholesky_forward(site: Site, tangent: Value) -> Value | None:
     """Return L times the lower half of L^-1 da L^-T, with da the symmetric matrix whose lower triangle is read."""
-    (tangent,) = tangents
-    if tangent is None:
-        return None
     factor = site.result
     change = _triangle(tangent, lower=True, diagonal=1.0)
     symmetric = change + matrix_transposed(_triangle(tangent, lower=True, diagonal=0.0))
@@ -338,8 +337,8 @@ _CHOLESKY = ArrayOperation(
     shape=_square_shape("cholesky"),
     value=_cholesky_value,
     unrolling=_cholesky_unrolled,
-    pullback=_cholesky_pullback,
-    pushforward=_cholesky_pushforward,
+    pullback=pulling(_cholesky_back),
+    pushforward=pushing(_cholesky_forward),
     convention="by the lower triangle, which is what is read",
     source="I. Murray, Differentiation of the Cholesky decomposition, 2016",
 )
@@ -365,15 +364,14 @@ def _inverse_transposed(site: Site) -> Value:
     return _SOLUTION.apply(matrix_transposed(a), broadcasted(_identity(a, a.shape[-1]), a.shape))
 
 
-def _log_determinant_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
+def _log_determinant_back(site: Site, cotangent: Value) -> Value | None:
     (a,) = site.operands
     seed = broadcasted(reshaped(cotangent, (*cotangent.shape, 1, 1)), site.leading + a.shape)
-    return [site.scale(seed, _inverse_transposed(site))]
+    return site.scale(seed, _inverse_transposed(site))
 
 
-def _log_determinant_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
-    (tangent,) = tangents
-    term = tangent and site.scale(tangent, _inverse_transposed(site))
+def _log_determinant_forward(site: Site, tangent: Value) -> Value | None:
+    term = site.scale(tangent, _inverse_transposed(site))
     return term and summed(term, (len(term.shape) - 2, len(term.shape) - 1))
 
 
@@ -418,7 +416,7 @@ OPERATIONS = (
         result="that of a without the last two axes",
         shape=_log_determinant_shape,
         value=_log_determinant_value,
-        pullback=_log_determinant_pullback,
-        pushforward=_log_determinant_pushforward,
+        pullback=pulling(_log_determinant_back),
+        pushforward=pushing(_log_determinant_forward),
     ),
 )

@@ -21,6 +21,8 @@ from gradmill_server.engine.ops.array_operation import (
     Site,
     integer,
     integers,
+    pulling,
+    pushing,
 )
 from gradmill_server.engine.ops.arrays.axes import checked_axis, checked_shape, mismatch, refused
 from gradmill_server.engine.ops.value import Value
@@ -43,13 +45,12 @@ def _reshape_value(parameters: ParameterMap, x: FloatArray) -> FloatArray:
     return x.reshape(len(x), *integers(parameters, "shape"))
 
 
-def _reshape_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
-    return [reshaped(cotangent, site.leading + site.operands[0].shape)]
+def _reshape_back(site: Site, cotangent: Value) -> Value | None:
+    return reshaped(cotangent, site.leading + site.operands[0].shape)
 
 
-def _reshape_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
-    (tangent,) = tangents
-    return tangent and reshaped(tangent, site.leading + site.result.shape)
+def _reshape_forward(site: Site, tangent: Value) -> Value | None:
+    return reshaped(tangent, site.leading + site.result.shape)
 
 
 _RESHAPE = ArrayOperation(
@@ -61,8 +62,8 @@ _RESHAPE = ArrayOperation(
     shape=_reshape_shape,
     value=_reshape_value,
     unrolling=lambda _emit: _reshape_value,
-    pullback=_reshape_pullback,
-    pushforward=_reshape_pushforward,
+    pullback=pulling(_reshape_back),
+    pushforward=pushing(_reshape_forward),
 )
 
 # Transpose.
@@ -81,14 +82,13 @@ def _transpose_value(parameters: ParameterMap, x: FloatArray) -> FloatArray:
     return x.transpose(0, *(axis + 1 for axis in integers(parameters, "axes")))
 
 
-def _transpose_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
+def _transpose_back(site: Site, cotangent: Value) -> Value | None:
     axes = integers(site.parameters, "axes")
-    return [transposed(cotangent, _behind(site.leading, [axes.index(axis) for axis in range(len(axes))]))]
+    return transposed(cotangent, _behind(site.leading, [axes.index(axis) for axis in range(len(axes))]))
 
 
-def _transpose_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
-    (tangent,) = tangents
-    return tangent and transposed(tangent, _behind(site.leading, integers(site.parameters, "axes")))
+def _transpose_forward(site: Site, tangent: Value) -> Value | None:
+    return transposed(tangent, _behind(site.leading, integers(site.parameters, "axes")))
 
 
 def _behind(leading: Shape, axes: Sequence[int]) -> tuple[int, ...]:
@@ -106,8 +106,8 @@ _TRANSPOSE = ArrayOperation(
     shape=_transpose_shape,
     value=_transpose_value,
     unrolling=lambda _emit: _transpose_value,
-    pullback=_transpose_pullback,
-    pushforward=_transpose_pushforward,
+    pullback=pulling(_transpose_back),
+    pushforward=pushing(_transpose_forward),
 )
 
 # Slices, and their counterpart: what puts a slice among zeros.
@@ -141,16 +141,15 @@ def _one_slice(start: int, count: int, step: int) -> slice:
     return slice(start, None if stop < 0 else stop, step)
 
 
-def _slice_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
+def _slice_back(site: Site, cotangent: Value) -> Value | None:
     starts, steps = _sliced_behind(site)
     shape = site.leading + site.operands[0].shape
-    return [_UNSLICE.apply(cotangent, starts=starts, steps=steps, shape=shape)]
+    return _UNSLICE.apply(cotangent, starts=starts, steps=steps, shape=shape)
 
 
-def _slice_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
-    (tangent,) = tangents
+def _slice_forward(site: Site, tangent: Value) -> Value | None:
     starts, steps = _sliced_behind(site)
-    return tangent and _SLICE.apply(tangent, starts=starts, counts=site.leading + site.result.shape, steps=steps)
+    return _SLICE.apply(tangent, starts=starts, counts=site.leading + site.result.shape, steps=steps)
 
 
 def _sliced_behind(site: Site) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -168,8 +167,8 @@ _SLICE = ArrayOperation(
     shape=_slice_shape,
     value=_slice_value,
     unrolling=lambda _emit: _slice_value,
-    pullback=_slice_pullback,
-    pushforward=_slice_pushforward,
+    pullback=pulling(_slice_back),
+    pushforward=pushing(_slice_forward),
 )
 
 
@@ -185,16 +184,15 @@ def _unslice_value(parameters: ParameterMap, x: FloatArray) -> FloatArray:
     return result
 
 
-def _unslice_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
+def _unslice_back(site: Site, cotangent: Value) -> Value | None:
     starts, steps = _sliced_behind(site)
     counts = site.leading + site.operands[0].shape
-    return [_SLICE.apply(cotangent, starts=starts, counts=counts, steps=steps)]
+    return _SLICE.apply(cotangent, starts=starts, counts=counts, steps=steps)
 
 
-def _unslice_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
-    (tangent,) = tangents
+def _unslice_forward(site: Site, tangent: Value) -> Value | None:
     starts, steps = _sliced_behind(site)
-    return tangent and _UNSLICE.apply(tangent, starts=starts, steps=steps, shape=site.leading + site.result.shape)
+    return _UNSLICE.apply(tangent, starts=starts, steps=steps, shape=site.leading + site.result.shape)
 
 
 _UNSLICE = ArrayOperation(
@@ -205,8 +203,8 @@ _UNSLICE = ArrayOperation(
     shape=_unslice_shape,
     value=_unslice_value,
     unrolling=lambda _emit: _unslice_value,
-    pullback=_unslice_pullback,
-    pushforward=_unslice_pushforward,
+    pullback=pulling(_unslice_back),
+    pushforward=pushing(_unslice_forward),
     internal=True,
 )
 
@@ -241,16 +239,15 @@ def _index_array(parameters: ParameterMap) -> np.ndarray:
     return np.array(integers(parameters, "indices")).reshape(integers(parameters, "index_shape"))
 
 
-def _take_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
+def _take_back(site: Site, cotangent: Value) -> Value | None:
     axis = integer(site.parameters, "axis")
     extent = site.operands[0].shape[axis]
-    return [_PUT.apply(cotangent, **{**site.parameters, "axis": axis + len(site.leading)}, extent=extent)]
+    return _PUT.apply(cotangent, **{**site.parameters, "axis": axis + len(site.leading)}, extent=extent)
 
 
-def _moved_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
-    (tangent,) = tangents
+def _moved_forward(site: Site, tangent: Value) -> Value | None:
     axis = integer(site.parameters, "axis") + len(site.leading)
-    return tangent and site.row.apply(tangent, **{**site.parameters, "axis": axis})
+    return site.row.apply(tangent, **{**site.parameters, "axis": axis})
 
 
 _TAKE = ArrayOperation(
@@ -262,8 +259,8 @@ _TAKE = ArrayOperation(
     shape=_take_shape,
     value=_take_value,
     unrolling=lambda _emit: _take_value,
-    pullback=_take_pullback,
-    pushforward=_moved_pushforward,
+    pullback=pulling(_take_back),
+    pushforward=pushing(_moved_forward),
 )
 
 
@@ -304,10 +301,10 @@ def _put_unrolled(emit: Emit) -> ArrayFunction:
     return put
 
 
-def _put_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
+def _put_back(site: Site, cotangent: Value) -> Value | None:
     parameters = {name: value for name, value in site.parameters.items() if name != "extent"}
     axis = integer(parameters, "axis") + len(site.leading)
-    return [_TAKE.apply(cotangent, **{**parameters, "axis": axis})]
+    return _TAKE.apply(cotangent, **{**parameters, "axis": axis})
 
 
 _PUT = ArrayOperation(
@@ -322,8 +319,8 @@ _PUT = ArrayOperation(
     ),
     shape=_put_shape,
     value=_put_value,
-    pullback=_put_pullback,
-    pushforward=_moved_pushforward,
+    pullback=pulling(_put_back),
+    pushforward=pushing(_moved_forward),
     unrolling=_put_unrolled,
     internal=True,
 )

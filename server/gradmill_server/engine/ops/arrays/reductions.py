@@ -22,6 +22,8 @@ from gradmill_server.engine.ops.array_operation import (
     Unrolling,
     integer,
     integers,
+    pulling,
+    pushing,
 )
 from gradmill_server.engine.ops.arrays.axes import refused, shifted, without_axes
 from gradmill_server.engine.ops.arrays.movement import concatenated, part, reshaped
@@ -66,19 +68,15 @@ def _kept(site: Site) -> Value:
 
 
 def _weighted_pullback(weight: Weight) -> Pullback:
-    def pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
-        return [site.scale(spread(site, cotangent), weight(site, _kept(site)))]
-
-    return pullback
+    return pulling(lambda site, cotangent: site.scale(spread(site, cotangent), weight(site, _kept(site))))
 
 
 def _weighted_pushforward(weight: Weight) -> Pushforward:
-    def pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
-        (tangent,) = tangents
-        term = tangent and site.scale(tangent, weight(site, _kept(site)))
+    def forward(site: Site, tangent: Value) -> Value | None:
+        term = site.scale(tangent, weight(site, _kept(site)))
         return term and reduced_behind(site, term)
 
-    return pushforward
+    return pushing(forward)
 
 
 def _weighted(
@@ -196,8 +194,8 @@ _SOFTMAX_OVER = ArrayOperation(
     parameters=(Parameter("axes", tuple),),
     shape=_softmax_over_shape,
     value=_softmax_value,
-    pullback=lambda site, cotangent, _wanted: [_softmax_derivative(site, cotangent)],
-    pushforward=lambda site, tangents: tangents[0] and _softmax_derivative(site, tangents[0]),
+    pullback=pulling(_softmax_derivative),
+    pushforward=pushing(_softmax_derivative),
     lowering=_lowered_softmax,
     internal=True,
 )

@@ -23,6 +23,8 @@ from gradmill_server.engine.ops.array_operation import (
     Unrolling,
     integer,
     integers,
+    pulling,
+    pushing,
 )
 from gradmill_server.engine.ops.arrays.axes import (
     checked_axes,
@@ -83,8 +85,8 @@ def in_halves(rows: FloatArray, combine: Combine) -> FloatArray:
     return first
 
 
-def _sum_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
-    return [spread(site, cotangent)]
+def _sum_back(site: Site, cotangent: Value) -> Value | None:
+    return spread(site, cotangent)
 
 
 def spread(site: Site, cotangent: Value) -> Value:
@@ -94,9 +96,8 @@ def spread(site: Site, cotangent: Value) -> Value:
     return broadcasted(reshaped(cotangent, site.leading + kept), site.leading + shape)
 
 
-def _sum_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
-    (tangent,) = tangents
-    return tangent and reduced_behind(site, tangent)
+def _sum_forward(site: Site, tangent: Value) -> Value | None:
+    return reduced_behind(site, tangent)
 
 
 def reduced_behind(site: Site, tangent: Value) -> Value:
@@ -114,8 +115,8 @@ _SUM = ArrayOperation(
     shape=reduced_shape("sum"),
     value=reducing(np.add),
     unrolling=unrolled_reduction("add"),
-    pullback=_sum_pullback,
-    pushforward=_sum_pushforward,
+    pullback=pulling(_sum_back),
+    pushforward=pushing(_sum_forward),
 )
 
 # Broadcasting.
@@ -134,14 +135,11 @@ def _broadcast_value(parameters: ParameterMap, x: FloatArray) -> FloatArray:
     return np.broadcast_to(x.reshape(len(x), *padding, *x.shape[1:]), (len(x), *shape))
 
 
-def _broadcast_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
-    return [summed_to(cotangent, site.leading, site.operands[0].shape)]
+def _broadcast_back(site: Site, cotangent: Value) -> Value | None:
+    return summed_to(cotangent, site.leading, site.operands[0].shape)
 
 
-def _broadcast_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
-    (tangent,) = tangents
-    if tangent is None:
-        return None
+def _broadcast_forward(site: Site, tangent: Value) -> Value | None:
     shape = site.result.shape
     return broadcasted(aligned(tangent, site.leading, len(shape)), site.leading + shape)
 
@@ -155,8 +153,8 @@ _BROADCAST = ArrayOperation(
     shape=_broadcast_shape,
     value=_broadcast_value,
     unrolling=lambda _emit: _broadcast_value,
-    pullback=_broadcast_pullback,
-    pushforward=_broadcast_pushforward,
+    pullback=pulling(_broadcast_back),
+    pushforward=pushing(_broadcast_forward),
 )
 
 # Running sums.
@@ -172,14 +170,13 @@ def along_axis_shape(operation: str) -> Callable[[ParameterMap, Sequence[Shape]]
     return shape
 
 
-def _cumsum_pullback(site: Site, cotangent: Value, _wanted: Sequence[bool]) -> list[Value | None]:
+def _cumsum_back(site: Site, cotangent: Value) -> Value | None:
     axis = integer(site.parameters, "axis") + len(site.leading)
-    return [flipped(_CUMSUM.apply(flipped(cotangent, axis), axis=axis), axis)]
+    return flipped(_CUMSUM.apply(flipped(cotangent, axis), axis=axis), axis)
 
 
-def _cumsum_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
-    (tangent,) = tangents
-    return tangent and _CUMSUM.apply(tangent, axis=integer(site.parameters, "axis") + len(site.leading))
+def _cumsum_forward(site: Site, tangent: Value) -> Value | None:
+    return _CUMSUM.apply(tangent, axis=integer(site.parameters, "axis") + len(site.leading))
 
 
 def _cumsum_unrolled(emit: Emit) -> ArrayFunction:
@@ -202,8 +199,8 @@ _CUMSUM = ArrayOperation(
     shape=along_axis_shape("cumsum"),
     value=lambda parameters, x: np.add.accumulate(x, axis=integer(parameters, "axis") + 1),
     unrolling=_cumsum_unrolled,
-    pullback=_cumsum_pullback,
-    pushforward=_cumsum_pushforward,
+    pullback=pulling(_cumsum_back),
+    pushforward=pushing(_cumsum_forward),
 )
 
 OPERATIONS = (_SUM, _BROADCAST, _CUMSUM)
