@@ -12,6 +12,7 @@ from gradmill_server.engine.autodiff import NO_ADJOINT, Propagation, pull_back, 
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.canonical import canonicalize
 from gradmill_server.engine.checkpoints import never
+from gradmill_server.engine.errors import DeadlineExceeded
 from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Output, Shape
 from gradmill_server.engine.ops.value import Value, apply
 from gradmill_server.engine.passes.bodies import through_bodies
@@ -19,8 +20,8 @@ from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.program import Options
 from gradmill_server.engine.wants import SPARSE, WITH_DIRECTIONS, Kind
 
-from tests.engine.building import at_matrix, function, same_bits
-from tests.engine.looping import BY_NAME, CASES, Case, array, scan, total, unrolled
+from tests.engine.building import Countdown, addition_chain, at_matrix, function, same_bits, smooth_graph
+from tests.engine.looping import BY_NAME, CASES, Case, Looping, array, scan, total, unrolled
 
 POINTS = 3
 TOLERANCE = 1e-13
@@ -281,3 +282,67 @@ def test_a_loop_of_arrays_keeps_their_shapes() -> None:
         held = held @ factors[:, place]
     np.testing.assert_allclose(last, held, rtol=1e-14)
     np.testing.assert_allclose(trail, np.stack(rows, axis=1), rtol=1e-14)
+
+
+def random_case(seed: int) -> Case:
+    """Return a loop of two carries, a sequence and a constant, whose body is a random smooth function of them."""
+    body = smooth_graph(seed, operations=12, outputs=3)
+
+    def step(carries: list[Value], elements: list[Value], constants: list[Value]) -> tuple[list[Value], list[Value]]:
+        builder = carries[0].builder
+        mixed = apply("sin", carries[1] + constants[0])
+        nodes = builder.include(body, [carries[0].index, elements[0].index, mixed.index])
+        first, second, third = (apply("sin", Value(builder, node)) for node in nodes)
+        return [first, second + carries[0]], [third]
+
+    def make(loop: Looping, start: Value, values: Value, shift: Value) -> Value:
+        (one, other), (trail,) = loop(step, [start, shift], [values], [shift], steps=6, reverse=seed % 2 == 1)
+        return one * other + total(trail)
+
+    return Case(f"random {seed}", (Input("start"), Input("values", (6,)), Input("shift")), make)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_random_loop_has_the_derivatives_of_its_steps(seed: int) -> None:
+    """Whatever operations a body has, value, gradient and Hessian are those of the steps, natively and on NumPy."""
+    case = random_case(seed)
+    kinds = (Kind.VALUE, Kind.GRADIENT, Kind.HESSIAN)
+    by_loop, by_steps = (
+        [entry[0].array for entry in at_matrix(canonicalize(case.graph(way)), points_for(case), *kinds).arrays]
+        for way in (scan, unrolled)
+    )
+    for one, other in zip(by_loop, by_steps, strict=True):
+        assert close(one, other, 1e-9)
+    assert close(evaluated(case.graph(scan), split(case, points_for(case)))[0], by_steps[0], 1e-12)
+
+
+@pytest.mark.parametrize("points", [1, 10_000])
+def test_a_loop_on_numpy_looks_at_its_checkpoint_and_stops(points: int) -> None:
+    """Many short steps look up every few milliseconds, as do few steps over many points."""
+    graph = logistic_map(20_000 if points == 1 else 400)
+    executable = NumpyExecutable(graph)
+    given = [np.full(points, 0.2), np.full(points, 3.1)]
+    looks: list[None] = []
+    executable.run(given, points, lambda: looks.append(None))
+    assert 5 < len(looks) < 1_000
+    with pytest.raises(DeadlineExceeded):
+        executable.run(given, points, Countdown(len(looks) // 2))
+
+
+def test_a_step_of_many_operations_looks_up_in_between() -> None:
+    """A body of tens of thousands of operations does not have to end before anybody looks at the clock."""
+    chain = addition_chain(20_000)
+    graph = function(
+        lambda x, y: scan(
+            lambda c, _s, k: ([Value(c[0].builder, c[0].builder.include(chain, [c[0].index, k[0].index])[0])], []),
+            [x],
+            (),
+            [y],
+            steps=3,
+        )[0][0],
+        "x",
+        "y",
+    )
+    looks: list[None] = []
+    NumpyExecutable(graph).run([np.ones(1_000), np.ones(1_000)], 1_000, lambda: looks.append(None))
+    assert len(looks) > 20
