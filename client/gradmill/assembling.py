@@ -177,7 +177,7 @@ class Assembler:
         return self._by_inputs(kind, "")
 
     def _by_output(self, read: Callable[[str], Any]) -> Any:  # noqa: ANN401 - as _of_kind
-        outputs = self._plan.function.outputs
+        outputs = self._plan.outputs
         if len(outputs) == 1:
             return read(outputs[0].name)
         return {output.name: read(output.name) for output in outputs}

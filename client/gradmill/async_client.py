@@ -210,6 +210,7 @@ class AsyncClient:
         cotangents: object = None,
         vectors: object = None,
         with_respect_to: str | Sequence[str] | None = None,
+        outputs: str | Sequence[str] | None = None,
         reduction: str | None = None,
         timeout: float | None = None,
         progress: Progress = None,
@@ -226,6 +227,7 @@ class AsyncClient:
             tangents=tangents,
             cotangents=cotangents,
             vectors=vectors,
+            outputs=outputs,
         )
 
     async def register(self, function: FunctionLike, *, timeout: float | None = None) -> FunctionInfo:
@@ -267,10 +269,13 @@ class AsyncClient:
         reduction: str | None,
         timeout: float | None,
         progress: Progress,
+        outputs: str | Sequence[str] | None = None,
         **directions: object,
     ) -> Result:
         with reporting(progress) as report:
-            wish = as_wish(want, with_respect_to, directions, reduction, timeout=timeout, progress=report)
+            wish = as_wish(
+                want, with_respect_to, directions, reduction, outputs=outputs, timeout=timeout, progress=report
+            )
             return await self._run(self._session.evaluate(function, points, wish))
 
     async def _run(self, flow: Flow[T]) -> T:

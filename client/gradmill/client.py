@@ -289,6 +289,7 @@ class Client:
         cotangents: object = None,
         vectors: object = None,
         with_respect_to: str | Sequence[str] | None = None,
+        outputs: str | Sequence[str] | None = None,
         reduction: str | None = None,
         timeout: float | None = None,
         progress: Progress = None,
@@ -304,6 +305,8 @@ class Client:
             cotangents: for "vjp", as in :meth:`vjp`.
             vectors: for "hvp", as in :meth:`hvp`.
             with_respect_to: as for :meth:`gradient`.
+            outputs: the outputs whose results are wanted, by name; None means all. So a function with an array and a
+                scalar output has a gradient of the scalar.
             reduction: as for :meth:`value`.
             timeout: as for :meth:`value`.
             progress: as for :meth:`value`.
@@ -324,6 +327,7 @@ class Client:
             tangents=tangents,
             cotangents=cotangents,
             vectors=vectors,
+            outputs=outputs,
         )
 
     def register(self, function: FunctionLike, *, timeout: float | None = None) -> FunctionInfo:
@@ -375,10 +379,13 @@ class Client:
         reduction: str | None,
         timeout: float | None,
         progress: Progress,
+        outputs: str | Sequence[str] | None = None,
         **directions: object,
     ) -> Result:
         with reporting(progress) as report:
-            wish = as_wish(want, with_respect_to, directions, reduction, timeout=timeout, progress=report)
+            wish = as_wish(
+                want, with_respect_to, directions, reduction, outputs=outputs, timeout=timeout, progress=report
+            )
             return self._run(self._session.evaluate(function, points, wish))
 
     def _run(self, flow: Flow[T]) -> T:

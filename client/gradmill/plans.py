@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gradmill.descriptions import FunctionInfo
+from gradmill.descriptions import FunctionInfo, OutputInfo
 from gradmill.directions import Directions, Target, pack_directions
 from gradmill.errors import invalid_want
 from gradmill.graph import Shape, size
@@ -54,6 +54,7 @@ class Plan:
         batch: the points.
         wish: what is wanted of them.
         wanted: the inputs to differentiate by, in declared order, with their shapes.
+        outputs: the outputs whose results are wanted, in declared order.
         directions: by the name of a kind that takes them, its directions.
         arrays: what is to come back.
     """
@@ -62,12 +63,14 @@ class Plan:
         """Check a wish against a function.
 
         Raises:
-            InvalidRequestError: an input in ``with_respect_to`` is unknown or named twice, or directions do not fit.
+            InvalidRequestError: a name in ``with_respect_to`` or ``outputs`` is unknown or stands twice, or directions
+                do not fit.
         """
         self.function = function
         self.batch = batch
         self.wish = wish
         self.wanted = wanted_inputs(function, wish.with_respect_to)
+        self.outputs = wanted_outputs(function, wish.outputs)
         self.directions = {kind.name: self._directions_of(kind) for kind in wish.kinds if kind.directions}
         self.arrays = {key: entry for kind in wish.kinds for key, entry in self._expected(kind)}
 
@@ -75,13 +78,13 @@ class Plan:
         if kind.by_output:
             target = Target(kind.directions, "input", self.wanted)
         else:
-            shapes = {output.name: output.shape for output in self.function.outputs}
+            shapes = {output.name: output.shape for output in self.outputs}
             target = Target(kind.directions, "output", shapes)
         return pack_directions(self.wish.directions[kind.directions], target, self.batch)
 
     def _expected(self, kind: Kind) -> Iterator[tuple[ArrayKey, Expected]]:
         directions = self.directions[kind.name].count if kind.directions else 0
-        for output in self.function.outputs if kind.by_output else (None,):
+        for output in self.outputs if kind.by_output else (None,):
             name = output.name if output else ""
             if kind.is_sparse:
                 yield ArrayKey(kind.number, name), Expected(kind, None, 0)
@@ -119,7 +122,7 @@ class Plan:
             ArrayKey(kind.number, output.name): (self.function.digest, kind.number, tuple(self.wanted), output.name)
             for kind in self.wish.kinds
             if kind.is_sparse
-            for output in self.function.outputs
+            for output in self.outputs
         }
 
     def wants(self, start: int, stop: int, *, known: Mapping[ArrayKey, SparsePattern]) -> list[service.Want]:
@@ -133,16 +136,17 @@ class Plan:
         if kind.directions:
             return self._directed_want(kind, start, stop)
         by = self.wish.with_respect_to if kind.name != "value" else ()
-        is_known = all(ArrayKey(kind.number, output.name) in known for output in self.function.outputs)
+        is_known = all(ArrayKey(kind.number, output.name) in known for output in self.outputs)
         omits_pattern = kind.is_sparse and (is_known or start > 0)
-        return service.Want(derivative=kind.number, with_respect_to=by, omit_pattern=omits_pattern)
+        return service.Want(
+            derivative=kind.number, outputs=self.wish.outputs, with_respect_to=by, omit_pattern=omits_pattern
+        )
 
     def _directed_want(self, kind: Kind, start: int, stop: int) -> service.Want:
         directions = self.directions[kind.name]
         want = service.Want(derivative=kind.number, directions=directions.message(start, stop))
         # What is not named is zero, so that the server need not look at it.
-        if not kind.by_output:
-            want.outputs.extend(directions.names)
+        want.outputs.extend(self.wish.outputs if kind.by_output else directions.names)
         moving = directions.names if kind.name == "jvp" else ()
         want.with_respect_to.extend(moving or self.wish.with_respect_to)
         return want
@@ -171,7 +175,7 @@ class Plan:
     def _likely_places(self, key: ArrayKey) -> int:
         columns = self.wanted_elements
         rows = next(
-            (size(output.shape) for output in self.function.outputs if output.name == key.output and output.shape),
+            (size(output.shape) for output in self.outputs if output.name == key.output and output.shape),
             columns,
         )
         return min(rows * columns, _PLACES_PER_LINE * (rows + columns))
@@ -183,12 +187,27 @@ def wanted_inputs(function: FunctionInfo, with_respect_to: Sequence[str]) -> dic
     Raises:
         InvalidRequestError: a name is unknown, or is named twice.
     """
-    shapes = {entry.name: entry.shape for entry in function.inputs}
-    named: set[str] = set()
-    for name in with_respect_to:
-        if name not in shapes or name in named:
-            problem = "is named twice" if name in shapes else f"is no input; the inputs: {', '.join(shapes)}"
-            message = f"with_respect_to: {name!r} {problem}"
+    chosen = _chosen("with_respect_to", "input", with_respect_to, function.input_names)
+    return {entry.name: entry.shape for entry in function.inputs if entry.name in chosen}
+
+
+def wanted_outputs(function: FunctionInfo, names: Sequence[str]) -> tuple[OutputInfo, ...]:
+    """Return the outputs that results are wanted of, in declared order; no names means all.
+
+    Raises:
+        InvalidRequestError: a name is unknown, or is named twice.
+    """
+    chosen = _chosen("outputs", "output", names, [entry.name for entry in function.outputs])
+    return tuple(entry for entry in function.outputs if entry.name in chosen)
+
+
+def _chosen(argument: str, what: str, names: Sequence[str], known: Sequence[str]) -> set[str]:
+    """Return the names as a set, all that are known when there are none."""
+    every, named = set(known), set[str]()
+    for name in names:
+        if name not in every or name in named:
+            problem = "is named twice" if name in every else f"is no {what}; the {what}s: {', '.join(known)}"
+            message = f"{argument}: {name!r} {problem}"
             raise invalid_want(message, name=name)
         named.add(name)
-    return {name: shape for name, shape in shapes.items() if not named or name in named}
+    return named or every

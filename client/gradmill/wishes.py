@@ -18,6 +18,7 @@ class Wish:
     Attributes:
         kinds: the kinds of result.
         with_respect_to: inputs to differentiate by; empty means all.
+        outputs: the outputs whose results are wanted; empty means all.
         directions: cotangents, tangents and vectors as they were given, by the name of their argument.
         reduction: "sum" or "mean" over the points; None keeps them apart.
         timeout: the seconds that the whole call may take; None gives each message the client's own timeout.
@@ -26,6 +27,7 @@ class Wish:
 
     kinds: tuple[Kind, ...]
     with_respect_to: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
     directions: Mapping[str, object] = field(default_factory=dict)
     reduction: str | None = None
     timeout: float | None = None
@@ -38,14 +40,15 @@ def as_wish(
     directions: Mapping[str, object] | None = None,
     reduction: str | None = None,
     *,
+    outputs: str | Sequence[str] | None = None,
     timeout: float | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Wish:
     """Return a wish from the arguments of a client's methods.
 
     Raises:
-        InvalidRequestError: a kind or a reduction is unknown; ``with_respect_to`` is an empty sequence, which on the
-            wire would mean all inputs; directions are missing, or are given for a kind that is not wanted.
+        InvalidRequestError: a kind or a reduction is unknown; ``with_respect_to`` or ``outputs`` is an empty sequence,
+            which on the wire would mean all; directions are missing, or are given for a kind that is not wanted.
     """
     kinds = kinds_named(want)
     given = {name: value for name, value in (directions or {}).items() if value is not None}
@@ -53,15 +56,16 @@ def as_wish(
     if reduction is not None and reduction not in REDUCTIONS:
         message = f"reduction={reduction!r} is not known; use 'sum', 'mean', or None for one result for each point"
         raise invalid_want(message)
-    return Wish(kinds, _names(with_respect_to), given, reduction, timeout, progress)
+    by, of = _names("with_respect_to", "an input", with_respect_to), _names("outputs", "an output", outputs)
+    return Wish(kinds, by, of, given, reduction, timeout, progress)
 
 
-def _names(with_respect_to: str | Sequence[str] | None) -> tuple[str, ...]:
-    if with_respect_to is None:
+def _names(argument: str, what: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
+    if given is None:
         return ()
-    names = (with_respect_to,) if isinstance(with_respect_to, str) else tuple(with_respect_to)
+    names = (given,) if isinstance(given, str) else tuple(given)
     if not names:
-        message = "with_respect_to is empty; name an input, or leave it out for all"
+        message = f"{argument} is empty; name {what}, or leave it out for all"
         raise invalid_want(message)
     return names
 

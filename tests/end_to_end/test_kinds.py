@@ -374,3 +374,22 @@ def test_a_real_server_gives_the_same_bits(server: ServerProcess, client: gm.Cli
             assert result.sparse_hessian.to_dense().tobytes() == near.sparse_hessian.to_dense().tobytes()
             for kind in kinds[1:-1]:
                 assert getattr(result, kind).tobytes() == getattr(near, kind).tobytes(), kind
+
+
+def test_results_of_some_outputs_only() -> None:
+    """Beside an array a scalar output has a gradient; names that are unknown, twice or none at all are refused."""
+    x = gm.inputs("x", shape=3)
+    function = gm.outputs(total=gm.sum(x * x), terms=x * x)
+    point = np.array([1.0, 2.0, 3.0])
+    with gm.local() as client:
+        result = client.evaluate(function, point, want=["value", "gradient", "sparse_hessian"], outputs="total")
+        assert result.values == 14.0
+        assert result.gradient.tolist() == [2.0, 4.0, 6.0]
+        assert result.sparse_hessian.to_dense().tolist() == np.diag([2.0, 2.0, 2.0]).tolist()
+        both = client.evaluate(function, point, want="jacobian", outputs=["terms", "total"])
+        assert list(both.jacobian) == ["total", "terms"]
+        with pytest.raises(gm.InvalidRequestError, match="only a scalar output has a gradient"):
+            client.gradient(function, point)
+        for outputs, problem in (("sum", "is no output; the outputs: total, terms"), ([], "outputs is empty")):
+            with pytest.raises(gm.InvalidRequestError, match=problem):
+                client.evaluate(function, point, want="value", outputs=outputs)
