@@ -20,10 +20,13 @@ from gradmill_server.engine.drafts import (
     DraftParameters,
     GraphDraft,
 )
-from gradmill_server.engine.errors import DeadlineExceeded, InvalidGraph, LimitExceeded
-from gradmill_server.engine.ir import bodies_of
+from gradmill_server.engine.errors import DeadlineExceeded, EngineError, InvalidGraph, LimitExceeded
+from gradmill_server.engine.ir import Graph, bodies_of
+from gradmill_server.engine.wants import Kind
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.engine.building import LIMITS, Countdown, specify
+from tests.engine.building import LIMITS, Countdown, at_matrix, specify
 
 SQUARE = GraphDraft([DraftInput("x", ())], [], ["multiply"], [DraftNode(0, [0, 0])], [DraftOutput("result", 1)])
 GROWTH = GraphDraft(
@@ -211,6 +214,49 @@ def test_a_million_bodies_are_refused_unread() -> None:
         "knob": "maximum_functions",
         "field": "graph",
     }
+
+
+def outcome_of(draft: GraphDraft) -> Graph | EngineError:
+    """Return the graph a draft means, or how it was refused."""
+    try:
+        return check(draft, LIMITS)
+    except EngineError as error:
+        return error
+
+
+STRANGE_VALUES = st.sampled_from(
+    [-1, 0, 1, 2, 3, 4, 5, 2**31, 2**62, 1.0, float("nan"), "4", (1, 2), (), DraftFunction(0), DraftFunction(9)]
+)
+STRANGE_PARAMETERS = st.dictionaries(
+    st.sampled_from(["function", "steps", "carries", "sequences", "reverse", "output", "", "a" * 300]),
+    STRANGE_VALUES,
+    max_size=6,
+)
+
+
+@settings(max_examples=300)
+@given(
+    changes=STRANGE_PARAMETERS,
+    arguments=st.lists(st.integers(0, 2), max_size=4),
+    operation=st.sampled_from(["scan", "call"]),
+    body=st.sampled_from([SQUARE, GROWTH]),
+)
+def test_whatever_parameters_come_they_are_refused_by_name_or_computed(
+    changes: dict[str, Any], arguments: list[int], operation: str, body: GraphDraft
+) -> None:
+    """Strange parameters and arguments give a violation with a place, or a function with a value and derivatives."""
+    usual = {"function": DraftFunction(0), "steps": 4, "carries": 1, "sequences": 1} if operation == "scan" else {}
+    parameters: dict[str, Any] = usual | changes
+    draft = looping(DraftNode(0, arguments, tuple(parameters.items())), body)._replace(operation_names=[operation])
+    graph = outcome_of(draft)
+    if isinstance(graph, EngineError):
+        assert graph.metadata["field"].startswith("graph.nodes[0].")
+        assert str(graph).isprintable()
+        return
+    specify(graph)
+    if parameters.get("steps", 1) <= 5:
+        evaluation = at_matrix(canonicalize(graph), [[0.5, 0.1, 0.2, 0.3, 0.4]], Kind.VALUE, Kind.JACOBIAN)
+        assert np.isfinite(evaluation.arrays[0][0].array).all()
 
 
 def inner_loop(place: int) -> GraphDraft:

@@ -17,10 +17,11 @@ from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Ou
 from gradmill_server.engine.ops.value import Value, apply
 from gradmill_server.engine.passes.bodies import through_bodies
 from gradmill_server.engine.passes.expand import expand
+from gradmill_server.engine.points import PointBatch
 from gradmill_server.engine.program import Options
-from gradmill_server.engine.wants import SPARSE, WITH_DIRECTIONS, Kind
+from gradmill_server.engine.wants import SPARSE, WITH_DIRECTIONS, Kind, resolve_want
 
-from tests.engine.building import Countdown, addition_chain, at_matrix, function, same_bits, smooth_graph
+from tests.engine.building import LIMITS, Countdown, addition_chain, at_matrix, function, same_bits, smooth_graph
 from tests.engine.looping import BY_NAME, CASES, Case, Looping, array, scan, total, unrolled
 
 POINTS = 3
@@ -282,6 +283,28 @@ def test_a_loop_of_arrays_keeps_their_shapes() -> None:
         held = held @ factors[:, place]
     np.testing.assert_allclose(last, held, rtol=1e-14)
     np.testing.assert_allclose(trail, np.stack(rows, axis=1), rtol=1e-14)
+
+
+@pytest.mark.parametrize("steps", [5, 500])
+def test_the_sparse_jacobian_of_a_map_is_diagonal(steps: int) -> None:
+    """Each element of a map's result depends on its own element only; of running results, on those before it."""
+
+    def make(values: Value, start: Value) -> dict[str, Value]:
+        _, (squares,) = scan(lambda _c, s, _k: ([], [s[0] * s[0]]), (), [values], steps=steps)
+        _, (sums,) = scan(lambda c, s, _k: ([c[0] + s[0]], [c[0]]), [start], [values], steps=steps)
+        return {"squares": squares, "sums": sums}
+
+    graph = canonicalize(function(make, Input("values", (steps,)), "start"))
+    want = resolve_want(graph, Kind.SPARSE_JACOBIAN, ("squares", "sums"), ("values",))
+    made = program.compile_program(graph, (want,), Options(), LIMITS)
+    diagonal, triangle = (made.patterns[0, name] for name in ("squares", "sums"))
+    assert diagonal.columns.tolist() == list(range(steps))
+    assert np.diff(triangle.row_starts).tolist() == list(range(steps))
+    matrix = np.random.default_rng(0).normal(size=(2, steps + 1))
+    points = PointBatch.from_matrix(graph.inputs, matrix)
+    (results,) = made.evaluate(points, LIMITS, never).arrays
+    np.testing.assert_allclose(results[0].array, 2.0 * matrix[:, :steps])
+    assert (results[1].array == 1.0).all()
 
 
 def random_case(seed: int) -> Case:

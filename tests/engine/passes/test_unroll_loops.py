@@ -48,7 +48,7 @@ def test_operations_are_counted_before_they_are_made(case: Case) -> None:
 def test_a_graph_without_loops_stays_as_it_is() -> None:
     """There is nothing to write out."""
     graph = addition_chain(10)
-    assert unroll_loops(graph, 100) == graph
+    assert unroll_loops(graph, 1) is graph
 
 
 def test_writing_out_stops_at_a_checkpoint() -> None:

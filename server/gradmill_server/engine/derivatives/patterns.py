@@ -17,6 +17,7 @@ from gradmill_server.engine.ir import Graph, Output, size
 from gradmill_server.engine.passes.rewrite import prune
 from gradmill_server.engine.passes.scalarize import scalarize
 from gradmill_server.engine.passes.simplify import simplify
+from gradmill_server.engine.passes.unroll_loops import unroll_loops
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,8 @@ def dependencies(
     columns = sum(size(graph.inputs[index].shape) for index in varied)
     rows = size(graph.nodes.shape(node))
     alone = simplify(prune(Graph(graph.inputs, graph.nodes, (Output("", node),), {}), checkpoint), checkpoint)
-    scalars = scalarize(alone, _LARGEST_UNROLLED, checkpoint)
+    without_loops = unroll_loops(alone, _LARGEST_UNROLLED, checkpoint)
+    scalars = None if without_loops is None else scalarize(without_loops, _LARGEST_UNROLLED, checkpoint)
     if scalars is None:
         everything = np.arange(columns)
         _check(rows * columns // 8, limits)

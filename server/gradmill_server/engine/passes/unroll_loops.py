@@ -27,6 +27,8 @@ def unroll_loops(graph: Graph, limit: int, checkpoint: Checkpoint = never) -> Gr
         limit: of operations, of the steps of all loops together; counted before any is made.
         checkpoint: called every few milliseconds; may raise to stop.
     """
+    if SCAN not in graph.nodes.operations:
+        return graph
     count_of: dict[bytes, int] = {}
     for body in bodies_of(graph):
         count_of[body.digest] = _count(body.graph, count_of, limit)
