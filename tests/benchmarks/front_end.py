@@ -28,7 +28,7 @@ from typing import TypeVar
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill.v1 import graph_pb2
 from gradmill_server.engine.autodiff import Propagation, backward
-from gradmill_server.engine.backends.choice import executable, runs_natively
+from gradmill_server.engine.backends.choice import executable, road
 from gradmill_server.engine.backends.results import ResultGroup
 from gradmill_server.engine.canonical import canonicalize, digest
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output
@@ -180,7 +180,7 @@ def front_end(data: bytes, watch: Watch) -> Graph:
     differentiated = watch.stage("backward", lambda: with_gradient(simple))
     last = watch.stage("simplify 2", lambda: simplify(differentiated))
     gradient = ResultGroup(1, ((),) * len(last.outputs), is_row=True)
-    watch.stage("assemble", lambda: executable(last, [gradient], native=runs_natively(last)))
+    watch.stage("assemble", lambda: executable(last, [gradient], by=road(last)))
     return last
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from gradmill_server.engine.backends.choice import (
+    Road,
     backend_name,
     executable,
     native_closure,
-    runs_natively,
+    road,
     why_not_native,
 )
 from gradmill_server.engine.backends.native import levels
@@ -18,6 +19,7 @@ from gradmill_server.engine.formula import parse_formula
 from gradmill_server.engine.ir import Graph, Input
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.ops import TABLE
+from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.passes.simplify import simplify
 
 needs_native = pytest.mark.skipif(
@@ -42,8 +44,8 @@ def test_a_processor_without_fused_multiply_add_is_named_as_what_it_is(monkeypat
         assert backend_name() == "numpy"
         assert why_not_native() == "this processor lacks avx2, fma: functions run by NumPy, many times slower"
         graph = simplified("3*(x1**2 + x2*x3)", [Input(name) for name in ("x1", "x2", "x3")])
-        assert not runs_natively(graph)
-        assert isinstance(executable(graph, [], native=True), NumpyExecutable)
+        assert road(graph) is Road.NUMPY
+        assert isinstance(executable(graph, [], by=Road.SCALARS), NumpyExecutable)
         monkeypatch.setattr("platform.machine", lambda: "riscv64")
         levels.runs_on_host.cache_clear()
         assert why_not_native().startswith("there is no machine code for its platform")
@@ -55,11 +57,32 @@ def test_a_processor_without_fused_multiply_add_is_named_as_what_it_is(monkeypat
 
 
 @needs_native
-@pytest.mark.parametrize(("shape", "native"), [((), True), ((2,), True), ((40, 50), True), ((300, 300), False)])
-def test_scalars_and_small_arrays_run_natively(shape: tuple[int, ...], native: bool) -> None:
-    """Arrays are unrolled for the tape machine while they are small; large ones go to NumPy."""
+@pytest.mark.parametrize(
+    ("shape", "taken"),
+    [((), Road.SCALARS), ((2,), Road.SCALARS), ((40, 50), Road.ARRAYS), ((300, 300), Road.NUMPY)],
+)
+def test_the_road_suits_the_size_of_arrays(shape: tuple[int, ...], taken: Road) -> None:
+    """Small arrays are unrolled into scalars, larger ones run on the array tape, and very large ones by NumPy."""
     inputs = [Input(name, shape) for name in ("x1", "x2", "x3")]
-    assert runs_natively(simplified("3*(x1**2 + x2*x3)", inputs)) is native
+    assert road(simplified("3*(x1**2 + x2*x3)", inputs)) is taken
+
+
+@needs_native
+@pytest.mark.parametrize(
+    ("formula", "taken"),
+    [
+        ("sum(x*tanh(x @ w))", Road.ARRAYS),
+        ("logsumexp(w @ x)", Road.ARRAYS),
+        ("x[0]*x[1] + sin(x[2])", Road.SCALARS),
+        ("sum(solve_triangular(w, x, lower=True)**2)", Road.SCALARS),
+        ("logdet(w)", Road.NUMPY),
+        ("sum(sort(x)[:3])", Road.NUMPY),
+    ],
+)
+def test_the_road_suits_the_operations(formula: str, taken: Road) -> None:
+    """Few elements for many operations are unrolled, as is what the array tape has no records for, if it can be."""
+    inputs = [Input("x", (20,)), Input("w", (20, 20))]
+    assert road(expand(simplified(formula, inputs))) is taken
 
 
 def test_an_operation_is_native_only_with_all_its_derivatives() -> None:

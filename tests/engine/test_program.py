@@ -206,8 +206,8 @@ def refuse_to_compute() -> None:
     pytest.fail("the computation began")
 
 
-WIDE = function(lambda x: apply("sin", apply("exp", x)), Input("x", (30_000,)))
-"""A function of too many elements to be unrolled, which NumPy runs."""
+WIDE = function(lambda x: apply("sin", apply("exp", x)), Input("x", (70_000,)))
+"""A function of too many elements for the tape machine, which NumPy runs."""
 _SCRATCH_OF_WIDE = 2 * 8 * WIDE.elements_per_point
 """Bytes of two values of it, which is what it needs at a time."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradmill_server.engine.autodiff import Propagation
-from gradmill_server.engine.backends.choice import executable, loops_run_natively, runs_natively
+from gradmill_server.engine.backends.choice import Road, executable, loops_run_natively, road
 from gradmill_server.engine.backends.results import ResultGroup
 from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.derivatives.differentiation import Differentiated, DirectionInput, Part, differentiate
@@ -136,11 +136,11 @@ class Program:
         stable_forms: tuple[str, ...],
         made: Differentiated,
         *,
-        native: bool,
+        by: Road,
         native_loops: bool = False,
         checkpoint: Checkpoint = never,
     ) -> None:
-        """Prepare a differentiated graph for a backend."""
+        """Prepare a differentiated graph for a backend: by the function's road."""
         self.wants = wants
         self.stable_forms = stable_forms
         self.node_count = len(made.graph.nodes)
@@ -149,9 +149,7 @@ class Program:
         self._directions = made.directions
         self._parts = made.parts
         groups = [_described(part) for part in made.parts if part.is_row or size(part.shape)]
-        self._executable = executable(
-            made.graph, groups, native=native, native_loops=native_loops, checkpoint=checkpoint
-        )
+        self._executable = executable(made.graph, groups, by=by, native_loops=native_loops, checkpoint=checkpoint)
         self._dtype = made.graph.element_type.dtype
         self.point_bytes = self._dtype.itemsize * sum(size(shape) for group in groups for shape in group.shapes)
         patterns = sum(pattern.columns.nbytes + pattern.row_starts.nbytes for pattern in made.patterns.values())
@@ -300,12 +298,12 @@ def compile_program(
     if not options.parity:
         graph, stable_forms = with_stable_forms(graph, options.disabled_stable_forms, checkpoint)
     graph = through_bodies(graph, lambda each: simplify(expand(each, checkpoint), checkpoint), checkpoint)
-    native = runs_natively(graph, checkpoint)
+    by = road(graph, checkpoint)
     native_loops = loops_run_natively(graph, checkpoint)
     if SCAN in graph.nodes.operations:
         unrolled = unroll_loops(graph, _LARGEST_UNROLLED_LOOPS, checkpoint)
-        native = unrolled is not None and runs_natively(unrolled, checkpoint)
-        if unrolled is not None and native:
+        by = Road.NUMPY if unrolled is None else road(unrolled, checkpoint)
+        if unrolled is not None and by is not Road.NUMPY:
             graph = simplify(unrolled, checkpoint)
         elif any(want.kind not in _FORWARD_ONLY for want in wants):
             graph = segment_loops(graph, limits, checkpoint)
@@ -314,4 +312,4 @@ def compile_program(
     del graph  # of a million nodes, together with what follows, it would be most of the memory
     made.graph = share_loops(made.graph, checkpoint)
     made.graph = through_bodies(made.graph, lambda each: simplify(each, checkpoint), checkpoint)
-    return Program(wants, stable_forms, made, native=native, native_loops=native_loops, checkpoint=checkpoint)
+    return Program(wants, stable_forms, made, by=by, native_loops=native_loops, checkpoint=checkpoint)

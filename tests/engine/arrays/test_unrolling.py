@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gradmill_server.engine import ops
 from gradmill_server.engine.autodiff import Propagation, backward
-from gradmill_server.engine.backends.choice import executable, runs_natively
+from gradmill_server.engine.backends.choice import executable, road
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.backends.results import ResultGroup
 from gradmill_server.engine.ir import Graph, GraphBuilder, Output
@@ -42,7 +42,7 @@ def test_unrolled_and_numpy_agree(case: Case) -> None:
     groups = [ResultGroup(1, (graph.nodes.shape(output.node),), is_row=False) for output in graph.outputs]
     operands = [operands_of(case, seed=seed) for seed in range(_POINTS)]
     columns = [np.stack(each) for each in zip(*operands, strict=True)]
-    native = executable(graph, groups, native=runs_natively(graph_of(case)))
+    native = executable(graph, groups, by=road(graph_of(case)))
     expected, _ = NumpyExecutable(graph, groups).evaluate_columns(columns, _POINTS, LIMITS, no_checkpoint)
     by_input, _ = native.evaluate_columns(columns, _POINTS, LIMITS, no_checkpoint)
     matrix = np.concatenate([column.reshape(_POINTS, -1) for column in columns], axis=1)

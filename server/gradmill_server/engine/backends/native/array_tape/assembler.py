@@ -244,7 +244,10 @@ class _Assembler:
     def _put(self, index: int, node: Node) -> None:
         """Add elements, in order, to zeros at the places that the indices say."""
         view = self._in_slots(self._ordered(node.arguments[0]))
-        step = spacing(view) or 1
+        step = spacing(view)
+        if step is None:
+            message = "elements in order are evenly spaced"
+            raise ValueError(message)
         result = self._memory.take(index, node.shape)
         self._fill(result)
         slots = np.take(places(result), _indices(node), axis=integer(dict(node.parameters), "axis")).ravel()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gradmill_server.engine.backends.native.array_tape.writer import ArrayTape
 
 _LENGTHS: Final = np.array([kind.length for kind in KINDS], dtype=np.int64)
+_BOUND_OTHERWISE: Final = (LOAD, STORE, GATHER, SCATTER)
 _LARGEST_OFFSET: Final = 2**31 - 1
 _PART_OF: Final = {"s": Part.SLOT, "u": Part.CONSTANT, "a": Part.SUM}
 
@@ -90,10 +91,14 @@ def _checked_kinds(tape: ArrayTape) -> npt.NDArray[np.int64]:
 
 
 def _check_counts(rows: npt.NDArray[np.int64], kind: Kind) -> None:
-    """Check that every loop runs, and that one of several turns gets somewhere, so that its end is within memory."""
+    """Check that every loop runs, and that one of several turns gets somewhere, so that its end is within memory.
+
+    What goes through columns or a table may read one slot again and again: these bound the turns.
+    """
     for count in kind.counts:
         steps = [step for access in kind.accesses for counted, step in access.axes if counted == count]
-        moves = (rows[:, steps] != 0).any(axis=1)  # NEXT is the word of the kind, which here is never 0
+        # NEXT is the word of the kind, which is never 0 where there are counts.
+        moves = (rows[:, steps] != 0).any(axis=1) | np.isin(rows[:, 0], _BOUND_OTHERWISE)
         if (rows[:, count] < 1).any() or (~moves & (rows[:, count] > 1)).any():
             raise BrokenTape(Part.COUNT)
 

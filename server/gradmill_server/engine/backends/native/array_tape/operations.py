@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from gradmill_server.engine.backends.native.array_tape.views import View, evenly_spaced, spread
 from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
-from gradmill_server.engine.ir import CONSTANT, INPUT
+from gradmill_server.engine.ir import CONSTANT, INPUT, size
 from gradmill_server.engine.ops.array_operation import integers
 
 if TYPE_CHECKING:
@@ -39,6 +39,28 @@ _RUNNABLE: Final = (
 def arrays_run_natively(graph: Graph) -> bool:
     """Whether the array tape has records for every operation of a lowered graph."""
     return _RUNNABLE.issuperset(graph.nodes.operations)
+
+
+def largest_value(graph: Graph) -> int:
+    """Return the elements of the largest value that is computed."""
+    return max(
+        (size(node.shape) for node in graph.nodes if node.arguments and node.operation not in STEPPING), default=1
+    )
+
+
+def work(graph: Graph) -> tuple[int, int]:
+    """Return how many elements a lowered graph computes, and products of matrices, by how many operations."""
+    elements = operations = 0
+    for node in graph.nodes:
+        if not node.arguments or node.operation in STEPPING:
+            continue
+        operations += 1
+        first = graph.nodes.shape(node.arguments[0])
+        if node.operation == PRODUCT:
+            elements += size(node.shape) * first[-1]
+        else:
+            elements += max(size(node.shape), size(first))
+    return elements, operations
 
 
 def stepped(node: Node, view: View) -> View | None:
