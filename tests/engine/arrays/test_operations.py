@@ -14,7 +14,7 @@ from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.passes.simplify import simplify
 
 from tests.engine.arrays.cases import CASES, Array, Case, operands_of
-from tests.engine.building import no_checkpoint
+from tests.engine.building import no_checkpoint, same_bits
 
 _DIRECTIONS = 3
 _STEP = 1e-5
@@ -57,6 +57,26 @@ def test_values_are_those_of_numpy(case: Case) -> None:
     expected = np.asarray(case.numpy(*operands), dtype=np.float64)
     assert value.shape == expected.shape
     np.testing.assert_allclose(value, expected, rtol=1e-13, atol=1e-13)
+
+
+LARGER = (
+    Case("matmul", ((1, 7), (7, 4)), {}, np.matmul),
+    Case("matmul", ((2, 5), (5, 1)), {}, np.matmul),
+    Case("matmul", ((5, 33), (33, 7)), {}, np.matmul),
+)
+"""Operations that NumPy computes by different code, depending on how elements lie."""
+
+
+@pytest.mark.parametrize("case", [*CASES, *LARGER], ids=lambda case: case.label)
+def test_a_point_has_its_bits_however_elements_lie(case: Case) -> None:
+    """A point alone, and among others whose elements are neighbours in memory, has the same bits."""
+    points = [operands_of(case, seed=seed) for seed in range(3)]
+    block = [np.moveaxis(np.stack(each, axis=-1), -1, 0) for each in zip(*points, strict=True)]
+    executable = NumpyExecutable(graph_of(case))
+    (together,) = executable.run(block, len(points), no_checkpoint)
+    for place, point in enumerate(points):
+        (alone,) = executable.run([operand[np.newaxis] for operand in point], 1, no_checkpoint)
+        assert same_bits(alone[0], together[place])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)

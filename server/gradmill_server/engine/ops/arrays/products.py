@@ -44,6 +44,15 @@ def _batched_shape(_parameters: ParameterMap, shapes: Sequence[Shape]) -> Shape:
     return (*broadcast("matmul", [x[:-2], y[:-2]]), x[-2], y[-1])
 
 
+def _row_by_row(x: FloatArray) -> FloatArray:
+    """Return an array with its elements side by side in memory, with the strides of a new one.
+
+    BLAS takes rows, columns and strange strides by different code, with other last bits. How an array lies depends on
+    how many points it holds and how they came, which a point's bits must not.
+    """
+    return np.ascontiguousarray(x).reshape(-1).reshape(x.shape)
+
+
 def _batches(x: FloatArray, y: FloatArray) -> Iterator[FloatArray]:
     """Return both with as many axes, so that their batches broadcast."""
     rank = max(x.ndim, y.ndim)
@@ -68,7 +77,7 @@ def _batched_unrolled(emit: Emit) -> ArrayFunction:
 
 def _batched_value(parameters: ParameterMap, x: FloatArray, y: FloatArray) -> FloatArray:
     left, right = _batches(x, y)
-    product: FloatArray = np.matmul(left, right)
+    product: FloatArray = np.matmul(_row_by_row(left), _row_by_row(right))
     strong = integer(parameters, "strong")
     if not strong or np.isfinite(product).all():
         return product
