@@ -297,3 +297,26 @@ def test_checking_bodies_stops_at_a_checkpoint() -> None:
     """Whoever waits for many bodies may give up."""
     with pytest.raises(DeadlineExceeded):
         check(calling(calls(0), *[SQUARE] * 1_000), LIMITS, checkpoint=Countdown(100))
+
+
+def test_the_rank_of_every_value_is_limited() -> None:
+    """Parameters may ask for shapes of any rank; beyond the limit they are refused where they stand."""
+    nodes = [DraftNode(0, [0], (("shape", (1,) * 70),)), DraftNode(1, [0], (("repeats", (1,) * 9),))]
+    error = refusal(GraphDraft([DraftInput("x", ())], [], ["reshape", "tile"], nodes, [DraftOutput("value", 0)]))
+    assert [(entry.reason, entry.field) for entry in error.violations] == [
+        ("RANK_TOO_LARGE", "graph.nodes[0]"),
+        ("RANK_TOO_LARGE", "graph.nodes[1]"),
+    ]
+    assert "70 dimensions, limit 8" in error.violations[0].description
+    assert error.violations[1].metadata == {"limit": "8", "value": "9", "node": "1"}
+
+
+def test_lists_count_like_elements_of_constants() -> None:
+    """Indices take memory as constants do, and count with them, in bodies as well."""
+    indices = (("axis", 0), ("index_shape", (3,)), ("indices", (0, 1, 0)))
+    body = GraphDraft([DraftInput("x", (2,))], [], ["take"], [DraftNode(0, [0], indices)], [DraftOutput("value", 1)])
+    for draft, elements in ((body, 4), (body._replace(functions=[body, body]), 12)):
+        check(draft, replace(LIMITS, maximum_constant_elements=elements))
+        with pytest.raises(LimitExceeded) as caught:
+            check(draft, replace(LIMITS, maximum_constant_elements=elements - 1))
+        assert (caught.value.reason, caught.value.metadata["value"]) == ("CONSTANTS_TOO_LARGE", str(elements))

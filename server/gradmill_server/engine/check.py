@@ -24,7 +24,9 @@ from gradmill_server.engine.drafts import (
     DraftNode,
     DraftOutput,
     GraphDraft,
+    check_constants,
     check_ends,
+    elements_of,
     functions_of,
 )
 from gradmill_server.engine.element_types import ElementType
@@ -83,7 +85,7 @@ def check(draft: GraphDraft, limits: Limits, *, field: str = "graph", checkpoint
         UnsupportedWish: for an element type other than float64 and float32.
     """
     functions = functions_of(draft, limits, field)
-    bodies = _Bodies(len(functions))
+    bodies = _Bodies(len(functions), elements_of([draft, *functions]))
     for position, function in enumerate(functions):
         checker = _Checker(function, limits, f"{field}.functions[{position}]", checkpoint, bodies)
         bodies.checked.append(checker.body())
@@ -111,11 +113,13 @@ class _Bodies:
         total: how many bodies the draft has.
         checked: those checked so far; None for one with mistakes.
         depth_of: how many loops stand in one another in each, by its digest.
+        elements: how many elements constants have, and lists of whole numbers, in all graphs of the draft so far.
         violations: the mistakes.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, elements: int = 0) -> None:
         self.total = total
+        self.elements = elements
         self.checked: list[Body | None] = []
         self.depth_of: dict[bytes, int] = {}
         self.violations: list[Violation] = []
@@ -196,24 +200,26 @@ class _Checker:
 
     def shape(self, path: str, extents: Sequence[int], **metadata: object) -> Shape | None:
         shape = tuple(int(extent) for extent in extents)
-        limits = self.limits
-        if len(shape) > limits.maximum_rank:
-            description = f"shape has {len(shape)} dimensions, limit {limits.maximum_rank}; knob: maximum_rank"
-            self.mistake(path, "RANK_TOO_LARGE", description, limit=limits.maximum_rank, value=len(shape), **metadata)
-        elif any(extent < 1 for extent in shape):
+        if any(extent < 1 for extent in shape[: self.limits.maximum_rank]):
             self.mistake(path, "SHAPE_INVALID", f"shape {quote(shape)} has an extent below 1", **metadata)
-        elif size(shape) > limits.maximum_elements_per_value:
-            self.too_large(path, shape, **metadata)
-        else:
-            return shape
-        return None
+            return None
+        return shape if self.is_small(path, shape, **metadata) else None
 
-    def too_large(self, path: str, shape: Shape, **metadata: object) -> None:
-        limit = self.limits.maximum_elements_per_value
-        description = (
-            f"shape {quote(shape)} has {size(shape)} elements, limit {limit}; knob: maximum_elements_per_value"
-        )
-        self.mistake(path, "SHAPE_TOO_LARGE", description, limit=limit, value=size(shape), **metadata)
+    def is_small(self, path: str, shape: Shape, **metadata: object) -> bool:
+        """Whether a value may have so many dimensions and elements."""
+        rank, limit = len(shape), self.limits.maximum_rank
+        if rank > limit:
+            description = f"shape has {rank} dimensions, limit {limit}; knob: maximum_rank"
+            self.mistake(path, "RANK_TOO_LARGE", description, limit=limit, value=rank, **metadata)
+            return False
+        elements, limit = size(shape), self.limits.maximum_elements_per_value
+        if elements > limit:
+            description = (
+                f"shape {quote(shape)} has {elements} elements, limit {limit}; knob: maximum_elements_per_value"
+            )
+            self.mistake(path, "SHAPE_TOO_LARGE", description, limit=limit, value=elements, **metadata)
+            return False
+        return True
 
     def inputs(self) -> tuple[Input, ...]:
         taken: dict[str, int] = {}
@@ -310,6 +316,9 @@ class _Checker:
                 description = f"parameter {quote(name)} is given twice"
                 self.node_mistake(position, f"parameters[{place}]", "PARAMETER_DUPLICATE", description)
                 return None
+            if isinstance(value, tuple):
+                self.bodies.elements += len(value)
+                check_constants(self.bodies.elements, self.limits, self.field)
             body = self.named_body(position, place, value.place) if isinstance(value, DraftFunction) else value
             if body is None:
                 return None
@@ -364,8 +373,7 @@ class _Checker:
             self.node_mistake(position, "parameters", invalid.reason, invalid.message)
             return _BROKEN
         shape = self.builder.nodes.shape(index)
-        if shape and size(shape) > self.limits.maximum_elements_per_value:
-            self.too_large(f"nodes[{position}]", shape, node=position, name=node.name)
+        if shape and not self.is_small(f"nodes[{position}]", shape, node=position, name=node.name):
             return _BROKEN
         if not self.is_shallow(position, row, parameters):
             return _BROKEN

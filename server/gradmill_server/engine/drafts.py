@@ -77,10 +77,23 @@ def functions_of(draft: GraphDraft, limits: Limits, field: str) -> list[GraphDra
     drafts = [draft, *functions]
     values = sum(len(each.inputs) + len(each.constants) + len(each.nodes) for each in drafts)
     _check(values, "number of values", "GRAPH_TOO_LARGE", "maximum_nodes", limits, field)
-    elements = sum(len(constant.values) for each in drafts for constant in each.constants)
+    check_constants(elements_of(drafts), limits, field)
+    return functions
+
+
+def elements_of(drafts: Sequence[GraphDraft]) -> int:
+    """Return how many elements the constants of graphs have together."""
+    return sum(len(constant.values) for each in drafts for constant in each.constants)
+
+
+def check_constants(elements: int, limits: Limits, field: str) -> None:
+    """Let so many elements of constants pass, those of lists in parameters included.
+
+    Raises:
+        LimitExceeded: when they are too many.
+    """
     what, reason, knob = "number of constant elements", "CONSTANTS_TOO_LARGE", "maximum_constant_elements"
     _check(elements, what, reason, knob, limits, field)
-    return functions
 
 
 def check_ends(draft: GraphDraft, limits: Limits, field: str) -> None:

@@ -15,7 +15,7 @@ class Limits:
         maximum_inputs: inputs of a function.
         maximum_outputs: outputs of a function.
         maximum_elements_per_value: elements of one array value at one point.
-        maximum_constant_elements: elements of all constants of a function together.
+        maximum_constant_elements: elements of all constants of a function together, and of lists such as indices.
         maximum_rank: dimensions of a shape.
         maximum_name_characters: characters of a name.
         maximum_formula_characters: characters of a formula.

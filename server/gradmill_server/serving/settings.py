@@ -165,7 +165,7 @@ _LIMIT_SUMMARIES: Mapping[str, tuple[str, str]] = {
     "maximum_inputs": ("inputs", "inputs of a function"),
     "maximum_outputs": ("outputs", "outputs of a function"),
     "maximum_elements_per_value": ("elements", "size of one array value at one point"),
-    "maximum_constant_elements": ("elements", "constants of a function, together"),
+    "maximum_constant_elements": ("elements", "constants of a function, with lists such as indices"),
     "maximum_rank": ("dimensions", "rank of a shape"),
     "maximum_name_characters": ("characters", "length of a name"),
     "maximum_formula_characters": ("characters", "length of a formula"),

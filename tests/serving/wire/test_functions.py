@@ -75,3 +75,27 @@ def test_bodies_without_end_are_refused_by_number() -> None:
     with pytest.raises(LimitExceeded) as caught:
         reference.read(LIMITS)
     assert caught.value.reason == "TOO_MANY_FUNCTIONS"
+
+
+def picking(count: int) -> Graph:
+    """Return so many elements taken out of one."""
+    parameters = (
+        whole("axis", 0),
+        Parameter("index_shape", ParameterKind.INTEGERS, (count,)),
+        Parameter("indices", ParameterKind.INTEGERS, (0,) * count),
+    )
+    return Graph((Input("x", (1,)),), (Operation("take", (0,), parameters),), (Output("value", 1),))
+
+
+def test_a_list_longer_than_any_value_is_refused_before_it_is_copied() -> None:
+    """A list of whole numbers that could not all be places of one value is refused by its length."""
+    received(picking(50), Limits(maximum_elements_per_value=50))
+    with pytest.raises(LimitExceeded) as caught:
+        received(picking(51), Limits(maximum_elements_per_value=50))
+    assert caught.value.reason == "LIST_TOO_LONG"
+    assert caught.value.metadata["field"] == "function.graph.nodes[0].parameters[2]"
+
+
+def test_the_cache_counts_lists_in_parameters() -> None:
+    """A function with a thousand indices occupies more than one with three."""
+    assert received(picking(1_000)).byte_size > received(picking(3)).byte_size + 8_000

@@ -25,7 +25,7 @@ from gradmill_server.engine.drafts import (
     GraphDraft,
 )
 from gradmill_server.engine.element_types import ElementType, widened
-from gradmill_server.engine.errors import InvalidGraph, quote
+from gradmill_server.engine.errors import InvalidGraph, LimitExceeded, quote
 from gradmill_server.engine.formula import parse_formula
 from gradmill_server.engine.ir import Graph, ParameterValue
 from gradmill_server.engine.limits import Limits
@@ -98,7 +98,7 @@ class _InlineGraph:
     source_key: bytes
 
     def read(self, limits: Limits, checkpoint: Checkpoint = never) -> Graph:
-        return check(_draft(self.message, self.field), limits, field=self.field, checkpoint=checkpoint)
+        return check(_draft(self.message, self.field, limits), limits, field=self.field, checkpoint=checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class _InlineFormula:
         return parse_formula(self.message.text, inputs, limits)
 
 
-def _draft(message: graph_pb2.Graph, field: str) -> GraphDraft:
+def _draft(message: graph_pb2.Graph, field: str, limits: Limits) -> GraphDraft:
     return GraphDraft(
         inputs=_draft_inputs(message.inputs, f"{field}.inputs"),
         constants=[
@@ -122,18 +122,19 @@ def _draft(message: graph_pb2.Graph, field: str) -> GraphDraft:
             for position, constant in enumerate(message.constants)
         ],
         operation_names=list(message.operation_names),
-        nodes=_DraftNodes(message.nodes, f"{field}.nodes"),
+        nodes=_DraftNodes(message.nodes, f"{field}.nodes", limits),
         outputs=[DraftOutput(output.name, output.value) for output in message.outputs],
-        functions=_DraftFunctions(message.functions, f"{field}.functions"),
+        functions=_DraftFunctions(message.functions, f"{field}.functions", limits),
     )
 
 
 class _Drafts(Sequence[Draft], ABC, Generic[Message, Draft]):
     """Messages, each of which is drafted when it is looked at: together the drafts would be larger than the graph."""
 
-    def __init__(self, messages: Sequence[Message], field: str) -> None:
+    def __init__(self, messages: Sequence[Message], field: str, limits: Limits) -> None:
         self._messages = messages
         self._field = field
+        self._limits = limits
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -160,12 +161,13 @@ class _Drafts(Sequence[Draft], ABC, Generic[Message, Draft]):
 
 class _DraftFunctions(_Drafts[graph_pb2.Graph, GraphDraft]):
     def _draft(self, position: int, message: graph_pb2.Graph) -> GraphDraft:
-        return _draft(message, f"{self._field}[{position}]")
+        return _draft(message, f"{self._field}[{position}]", self._limits)
 
 
 class _DraftNodes(_Drafts[graph_pb2.Node, DraftNode]):
     def _draft(self, position: int, message: graph_pb2.Node) -> DraftNode:
-        parameters = _parameters(message, f"{self._field}[{position}]") if message.parameters else ()
+        field = f"{self._field}[{position}]" if message.parameters else ""
+        parameters = _parameters(message, field, self._limits) if field else ()
         # Sliced, because going through a repeated field one by one takes twice as long.
         return DraftNode(message.operation, message.arguments[:], parameters, message.name)
 
@@ -186,17 +188,30 @@ def _draft_constant(message: graph_pb2.Array, field: str) -> DraftConstant:
     return DraftConstant(tuple(message.shape), elements)
 
 
-def _parameters(node: graph_pb2.Node, field: str) -> DraftParameters:
+def _parameters(node: graph_pb2.Node, field: str, limits: Limits) -> DraftParameters:
     parameters: list[tuple[str, ParameterValue | DraftFunction]] = []
     for position, parameter in enumerate(node.parameters):
+        place = f"{field}.parameters[{position}]"
+        _check_length(len(parameter.integers.values), place, limits)
         value = _parameter_value(parameter)
         if value is None:
             description = f"parameter {quote(parameter.name)} has no value"
-            raise RequestMalformed.at(
-                field=f"{field}.parameters[{position}]", reason="PARAMETER_MISSING", description=description
-            )
+            raise RequestMalformed.at(field=place, reason="PARAMETER_MISSING", description=description)
         parameters.append((parameter.name, value))
     return tuple(parameters)
+
+
+def _check_length(length: int, field: str, limits: Limits) -> None:
+    """Let a list pass whose numbers can be places of one value; copying a longer one would keep other calls waiting."""
+    if length > limits.maximum_elements_per_value:
+        raise LimitExceeded.of(
+            what="whole numbers in one list",
+            reason="LIST_TOO_LONG",
+            value=length,
+            limit=limits.maximum_elements_per_value,
+            knob="maximum_elements_per_value",
+            field=field,
+        )
 
 
 def _parameter_value(parameter: graph_pb2.Parameter) -> ParameterValue | DraftFunction | None:
