@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.derivatives.coloring import (
+    Coloring,
     color_columns,
     color_symmetric,
     symmetric_pattern,
     transposed_pattern,
 )
 from gradmill_server.engine.derivatives.patterns import SparsePattern, pattern_from_sets
+from gradmill_server.engine.errors import DeadlineExceeded
+
+from tests.engine.building import Countdown
 
 
 def random_pattern(seed: int, rows: int, columns: int, density: float) -> SparsePattern:
@@ -30,6 +38,7 @@ def test_columns_of_one_colour_meet_in_no_row(seed: int, density: float) -> None
     """Each row has each colour at most once."""
     pattern = random_pattern(seed, 9, 13, density)
     coloring = color_columns(pattern)
+    assert coloring is not None
     met = np.zeros((9, coloring.colors), dtype=int)
     np.add.at(met, (pattern.rows, coloring.color_of[pattern.columns]), 1)
     assert met.max(initial=0) <= 1
@@ -41,6 +50,7 @@ def test_each_entry_or_its_mirror_image_stands_alone(seed: int, density: float) 
     """Symmetric matrices need fewer colours, and still nothing is mixed."""
     pattern = symmetric_pattern(random_pattern(seed, 14, 14, density))
     coloring = color_symmetric(pattern)
+    assert coloring is not None
     met = np.zeros((14, coloring.colors), dtype=int)
     np.add.at(met, (pattern.rows, coloring.color_of[pattern.columns]), 1)
     direct = met[pattern.rows, coloring.color_of[pattern.columns]] == 1
@@ -50,8 +60,10 @@ def test_each_entry_or_its_mirror_image_stands_alone(seed: int, density: float) 
 
 def test_an_arrowhead_needs_two_colours() -> None:
     """Where every column meets every other one, symmetry saves all but two directions."""
-    assert color_symmetric(arrowhead(30)).colors == 2
-    assert color_columns(arrowhead(30)).colors == 30
+    symmetric, by_column = color_symmetric(arrowhead(30)), color_columns(arrowhead(30))
+    assert symmetric is not None
+    assert by_column is not None
+    assert (symmetric.colors, by_column.colors) == (2, 30)
 
 
 def test_a_pattern_transposed_twice_is_itself() -> None:
@@ -61,3 +73,21 @@ def test_a_pattern_transposed_twice_is_itself() -> None:
     assert again.shape == pattern.shape
     np.testing.assert_array_equal(again.row_starts, pattern.row_starts)
     np.testing.assert_array_equal(again.columns, pattern.columns)
+
+
+@pytest.mark.parametrize("color", [color_columns, color_symmetric])
+def test_a_full_matrix_is_coloured_in_a_second_and_can_be_stopped(
+    color: Callable[[SparsePattern, int | None, Checkpoint], Coloring | None],
+) -> None:
+    """Work grows with the entries, not with what their rows have in common, and looks at the deadline on the way."""
+    full = pattern_from_sets([np.arange(1_000)] * 1_000, 1_000)
+    counted = Countdown(1_000_000)
+    started = time.process_time()
+    coloring = color(full, None, counted)
+    assert time.process_time() - started < 5.0
+    assert coloring is not None
+    assert coloring.colors == 1_000
+    assert 1_000_000 - counted.left > 100
+    assert color(full, 999, never) is None
+    with pytest.raises(DeadlineExceeded):
+        color(full, None, Countdown(20))

@@ -11,6 +11,7 @@ from gradmill_server.engine.derivatives.patterns import SparsePattern
 from gradmill_server.engine.errors import InvalidPoints, LimitExceeded
 from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Output
 from gradmill_server.engine.limits import Limits
+from gradmill_server.engine.ops.arrays.movement import taken
 from gradmill_server.engine.ops.value import Value, apply
 from gradmill_server.engine.points import PointBatch
 from gradmill_server.engine.program import Evaluation, Options, compile_program
@@ -269,3 +270,42 @@ def test_directions_of_another_shape_are_refused() -> None:
         evaluate(FUNCTION, rows(), [want(Kind.JVP, "vector", directions=2)], [tangent])
     with pytest.raises(InvalidPoints, match="1 wants take some, 0 were given"):
         evaluate(FUNCTION, rows(), [want(Kind.JVP, "vector", directions=2)])
+
+
+@pytest.mark.parametrize("kind", [Kind.SPARSE_JACOBIAN, Kind.SPARSE_HESSIAN, Kind.HESSIAN_DIAGONAL])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_dense_pattern_that_is_too_large_is_refused_before_its_places_are_made(kind: Kind, *, ordered: bool) -> None:
+    """A short function may have a full matrix of any size: of its places only the number is found."""
+    total = ops.ARRAYS["sum"]
+
+    def full(x: Value) -> Value:
+        terms = ops.ARRAYS["sort"].apply(x, axis=0) if ordered else x  # what has an order cannot be unrolled
+        squares = terms * total.apply(terms, axes=(0,))
+        return squares if kind is Kind.SPARSE_JACOBIAN else total.apply(squares * squares, axes=(0,))
+
+    graph = function(full, Input("x", (5_000,)))
+    with pytest.raises(LimitExceeded) as caught:
+        compile_program(graph, (resolve_want(graph, kind, (), ()),), Options(), LIMITS)
+    assert caught.value.reason == "DERIVATIVE_TOO_LARGE"
+    assert caught.value.metadata["value"] == "25000000"
+
+
+@pytest.mark.parametrize("kind", [Kind.SPARSE_JACOBIAN, Kind.SPARSE_HESSIAN])
+def test_a_matrix_that_is_not_sparse_enough_is_refused(kind: Kind) -> None:
+    """Directions are counted by the elements that they give: three of them, though there are fewer places."""
+    count, places = 40, 118
+
+    def neighbours(x: Value) -> Value:
+        before, between, after = (taken(x, range(start, start + count - 2)) for start in range(3))
+        if kind is Kind.SPARSE_JACOBIAN:
+            return ops.ARRAYS["concatenate"].apply(before * between * after, taken(x * x, range(4)), axis=0)
+        gaps = ops.ARRAYS["diff"].apply(x, axis=0)
+        return ops.ARRAYS["sum"].apply(gaps * gaps, axes=(0,))
+
+    graph = function(neighbours, Input("x", (count,)))
+    want = resolve_want(graph, kind, (), ())
+    compile_program(graph, (want,), Options(), LIMITS)
+    with pytest.raises(LimitExceeded) as caught:
+        compile_program(graph, (want,), Options(), Limits(maximum_elements_per_value=places))
+    assert caught.value.reason == "DERIVATIVE_TOO_LARGE"
+    assert (caught.value.metadata["value"], caught.value.metadata["limit"]) == ("3", "2")

@@ -11,7 +11,7 @@ from gradmill_server.engine.autodiff import NO_ADJOINT, backward, pull_back, pus
 from gradmill_server.engine.checkpoints import watched
 from gradmill_server.engine.derivatives.compression import compressed_hessian, compressed_jacobian
 from gradmill_server.engine.derivatives.joining import joined, seeds_of_rows
-from gradmill_server.engine.derivatives.patterns import SparsePattern, dependencies
+from gradmill_server.engine.derivatives.patterns import SparsePattern, check_elements, dependencies
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Output, Shape, size
 from gradmill_server.engine.ops.arrays.movement import concatenated, filled, reshaped, taken, transposed
@@ -302,7 +302,9 @@ class _Differentiation:
         pattern = dependencies(so_far, gradient.index, varied, self._limits, self._checkpoint)
         if not len(pattern.columns):
             return None, pattern
-        return compressed_hessian(self._builder, gradient, varied, pattern, self._propagation, self._checkpoint)
+        return compressed_hessian(
+            self._builder, gradient, varied, pattern, self._propagation, self._limits, self._checkpoint
+        )
 
     def _sparse_hessian(self, number: int, name: str, node: int, varied: Sequence[int]) -> Value | None:
         entries, pattern = self._entries_of_hessian(node, varied)
@@ -329,14 +331,13 @@ class _Differentiation:
             self._made.modes[number, name] = FORWARD
             return None
         entries, forward = compressed_jacobian(
-            self._builder, node, varied, pattern, self._propagation, self._checkpoint
+            self._builder, node, varied, pattern, self._propagation, self._limits, self._checkpoint
         )
         self._made.modes[number, name] = FORWARD if forward else REVERSE
         return entries
 
     def _check_product(self, rows: int, columns: int) -> None:
-        if rows * columns > self._limits.maximum_elements_per_value:
-            raise self._too_many_elements(rows * columns)
+        check_elements(rows * columns, self._limits)
 
     def _check_size(self) -> None:
         total = len(self._builder) + len(self._results)
@@ -352,14 +353,4 @@ class _Differentiation:
     def _check_elements(self) -> None:
         """Look at the arrays that derivatives in many directions need."""
         largest = max(map(size, self._builder.nodes.shapes.values()), default=1)
-        if largest > self._limits.maximum_elements_per_value:
-            raise self._too_many_elements(largest)
-
-    def _too_many_elements(self, elements: int) -> LimitExceeded:
-        return LimitExceeded.of(
-            "elements of one value of a derivative",
-            reason="DERIVATIVE_TOO_LARGE",
-            value=elements,
-            limit=self._limits.maximum_elements_per_value,
-            knob="maximum_elements_per_value",
-        )
+        check_elements(largest, self._limits)

@@ -65,11 +65,11 @@ def dependencies(
         graph: the graph, without composite operations.
         node: the value whose elements are the rows.
         varied: the inputs whose elements, in this order, are the columns.
-        limits: bounds on the sets' memory.
+        limits: bounds on the sets' memory, and on the places, as a value holds an element for each.
         checkpoint: called every few milliseconds; may raise to stop.
 
     Raises:
-        LimitExceeded: when the sets would take too much memory.
+        LimitExceeded: when the sets would take too much memory, or there are too many places.
     """
     columns = sum(size(graph.inputs[index].shape) for index in varied)
     rows = size(graph.nodes.shape(node))
@@ -77,12 +77,29 @@ def dependencies(
     without_loops = unroll_loops(alone, _LARGEST_UNROLLED, checkpoint)
     scalars = None if without_loops is None else scalarize(without_loops, _LARGEST_UNROLLED, checkpoint)
     if scalars is None:
-        everything = np.arange(columns)
-        _check(rows * columns // 8, limits)
-        return pattern_from_sets([everything] * rows, columns)
+        check_elements(rows * columns, limits)
+        return pattern_from_sets([np.arange(columns)] * rows, columns)
     _check(len(scalars.nodes) * (columns // 8 + 1), limits)
     sets = _sets(scalars, _columns_of(graph, varied), checkpoint)
-    return pattern_from_sets([_members(sets[output.node], columns) for output in scalars.outputs], columns)
+    chosen = [sets[output.node] for output in scalars.outputs]
+    check_elements(sum(members.bit_count() for members in chosen), limits)
+    return pattern_from_sets([_members(members, columns) for members in watched(chosen, checkpoint)], columns)
+
+
+def check_elements(elements: int, limits: Limits) -> None:
+    """Let a value of a derivative pass that has so many elements.
+
+    Raises:
+        LimitExceeded: when they are too many.
+    """
+    if elements > limits.maximum_elements_per_value:
+        raise LimitExceeded.of(
+            what="elements of one value of a derivative",
+            reason="DERIVATIVE_TOO_LARGE",
+            value=elements,
+            limit=limits.maximum_elements_per_value,
+            knob="maximum_elements_per_value",
+        )
 
 
 def _check(needed: int, limits: Limits) -> None:
