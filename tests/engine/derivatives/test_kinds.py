@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -309,3 +310,36 @@ def test_a_matrix_that_is_not_sparse_enough_is_refused(kind: Kind) -> None:
         compile_program(graph, (want,), Options(), Limits(maximum_elements_per_value=places))
     assert caught.value.reason == "DERIVATIVE_TOO_LARGE"
     assert (caught.value.metadata["value"], caught.value.metadata["limit"]) == ("3", "2")
+
+
+def test_directions_make_no_arrays_before_they_are_refused() -> None:
+    """A thousand tangents of one scalar would be zeros of gigabytes beside a large array."""
+
+    def beside(x: Value, y: Value) -> Value:
+        large = ops.ARRAYS["broadcast_to"].apply(apply("exp", y), shape=(900_000,))
+        return ops.ARRAYS["concatenate"].apply(large, ops.ARRAYS["reshape"].apply(x, shape=(1,)), axis=0)
+
+    graph = function(beside, "x", "y")
+    tracemalloc.start()
+    with pytest.raises(LimitExceeded) as caught:
+        compile_program(graph, (resolve_want(graph, Kind.JVP, (), ("x",), directions=1_000),), Options(), LIMITS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.reason == "DERIVATIVE_TOO_LARGE"
+    assert peak < 100_000_000
+
+
+def test_zeros_of_many_elements_are_those_of_few() -> None:
+    """Zeros that are repeated instead of kept give the same derivatives."""
+
+    def beside(x: Value, y: Value) -> Value:
+        both = ops.ARRAYS["concatenate"].apply(x, y, axis=0)
+        return ops.ARRAYS["sum"].apply(apply("exp", both), axes=(0,))
+
+    graph = function(beside, Input("x", (3,)), Input("y", (3_000,)))
+    tangents = [{"x": np.ones((1, 2, 3))}]
+    points = {"x": np.zeros((1, 3)), "y": np.ones((1, 3_000))}
+    want = resolve_want(graph, Kind.HVP, (), (), directions=2)
+    first, second = evaluate(graph, points, [want], tangents).arrays[0]
+    np.testing.assert_array_equal(first.array, np.ones((1, 2, 3)))
+    np.testing.assert_array_equal(second.array, np.zeros((1, 2, 3_000)))

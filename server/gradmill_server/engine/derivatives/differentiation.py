@@ -10,7 +10,7 @@ import numpy as np
 from gradmill_server.engine.autodiff import NO_ADJOINT, backward, pull_back, push_forward
 from gradmill_server.engine.checkpoints import watched
 from gradmill_server.engine.derivatives.compression import compressed_hessian, compressed_jacobian
-from gradmill_server.engine.derivatives.joining import joined, seeds_of_rows
+from gradmill_server.engine.derivatives.joining import joined, seeds_of_rows, zeros
 from gradmill_server.engine.derivatives.patterns import SparsePattern, check_elements, dependencies
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Output, Shape, size
@@ -207,7 +207,7 @@ class _Differentiation:
     def _whole(self, nodes: Sequence[int], leading: Shape, shapes: Sequence[Shape]) -> list[int]:
         """Return the nodes, with zeros for those that are zero by structure."""
         return [
-            self._builder.constant(np.zeros((*leading, *shape))) if node == NO_ADJOINT else node
+            zeros(self._builder, (*leading, *shape)).index if node == NO_ADJOINT else node
             for node, shape in zip(nodes, shapes, strict=True)
         ]
 

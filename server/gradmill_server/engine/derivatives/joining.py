@@ -8,7 +8,7 @@ import numpy as np
 
 from gradmill_server.engine.autodiff import NO_ADJOINT
 from gradmill_server.engine.ir import size
-from gradmill_server.engine.ops.arrays.movement import concatenated, put_among_zeros, reshaped
+from gradmill_server.engine.ops.arrays.movement import concatenated, filled, put_among_zeros, reshaped
 from gradmill_server.engine.ops.value import Value
 
 if TYPE_CHECKING:
@@ -22,9 +22,13 @@ def joined(builder: GraphBuilder, parts: Sequence[int], leading: Shape, shapes: 
     flat = []
     for part, shape in zip(parts, shapes, strict=True):
         whole = (*leading, size(shape))
-        zero = part == NO_ADJOINT
-        flat.append(reshaped(Value(builder, builder.constant(np.zeros(whole)) if zero else part), whole))
+        flat.append(zeros(builder, whole) if part == NO_ADJOINT else reshaped(Value(builder, part), whole))
     return concatenated(flat, len(leading))
+
+
+def zeros(builder: GraphBuilder, shape: Shape) -> Value:
+    """Return zeros of any shape."""
+    return filled(Value(builder, builder.constant(0.0)), 0.0, shape)
 
 
 def seeds_of_rows(builder: GraphBuilder, nodes: Sequence[int], rows: FloatArray) -> Mapping[int, int]:

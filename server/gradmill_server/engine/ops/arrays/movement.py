@@ -27,6 +27,9 @@ from gradmill_server.engine.ops.array_operation import (
 from gradmill_server.engine.ops.arrays.axes import checked_axis, checked_shape, mismatch, refused
 from gradmill_server.engine.ops.value import Value
 
+_LARGEST_CONSTANT = 4096
+"""Elements up to which an array of one number is a constant."""
+
 # Reshape.
 
 
@@ -434,5 +437,11 @@ def concatenated(parts: Sequence[Value], axis: int) -> Value:
 
 
 def filled(beside: Value, number: float, shape: Shape) -> Value:
-    """Return a constant array of one number, in the graph of another value."""
-    return Value(beside.builder, beside.builder.constant(np.full(shape, number)))
+    """Return an array of one number, in the graph of another value: a constant, or of many elements one repeated.
+
+    A derivative in many directions may ask for more elements than there is memory, before its size is looked at.
+    """
+    builder = beside.builder
+    if size(shape) <= _LARGEST_CONSTANT:
+        return Value(builder, builder.constant(np.full(shape, number)))
+    return Value(builder, builder.put("broadcast_to", (builder.constant(number),), shape, (("shape", shape),)))
