@@ -127,6 +127,31 @@ def growth_without_results(steps: int) -> Graph:
     )
 
 
+def test_what_is_stored_is_no_larger_than_a_value_may_be() -> None:
+    """A hundred states of twenty thousand elements fit in the bytes, but not in one value; those of segments do."""
+
+    def make(start: Value) -> Value:
+        (last,), _ = scan(lambda c, _s, _k: ([apply("sin", c[0])], []), [start], steps=100)
+        return array("sum", last, axes=(0,))
+
+    graph = canonicalize(function(make, Input("start", (20_000,))))
+    assert sorted(loop.steps for loop in loops_of(segment_loops(graph, LIMITS))) == [10, 10]
+    compiled(graph, Kind.GRADIENT)
+    whole = replace(LIMITS, maximum_elements_per_value=2_000_000)
+    assert [loop.steps for loop in loops_of(segment_loops(graph, whole))] == [100]
+
+
+def test_sequences_as_large_as_a_value_may_be_have_gradients() -> None:
+    """The cotangents of a sequence of a million elements are one part of a loop's result beside others."""
+
+    def make(start: Value, rows: Value) -> Value:
+        (last,), _ = scan(lambda c, s, _k: ([c[0] * total(s[0])], []), [start], [rows], steps=1_000)
+        return last
+
+    graph = canonicalize(function(make, "start", Input("rows", (1_000, 1_000))))
+    assert compiled(graph, Kind.GRADIENT).node_count < 100
+
+
 def test_a_value_alone_stays_in_one_piece() -> None:
     """Only reverse mode stores carries, so that a value has no limit on its steps."""
     graph = growth_without_results(1_000)

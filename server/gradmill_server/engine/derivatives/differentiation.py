@@ -14,6 +14,7 @@ from gradmill_server.engine.derivatives.joining import joined, seeds_of_rows, ze
 from gradmill_server.engine.derivatives.patterns import SparsePattern, check_elements, dependencies
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Output, Shape, size
+from gradmill_server.engine.ops.arrays.loops import SCAN
 from gradmill_server.engine.ops.arrays.movement import concatenated, filled, reshaped, taken, transposed
 from gradmill_server.engine.ops.value import Value
 from gradmill_server.engine.passes.rewrite import with_more_inputs
@@ -351,6 +352,7 @@ class _Differentiation:
             )
 
     def _check_elements(self) -> None:
-        """Look at the arrays that derivatives in many directions need."""
-        largest = max(map(size, self._builder.nodes.shapes.values()), default=1)
-        check_elements(largest, self._limits)
+        """Look at the arrays that derivatives in many directions need; of loops at the parts of their flat values."""
+        nodes = self._builder.nodes
+        sizes = [size(shape) for index, shape in nodes.shapes.items() if nodes.operations[index] != SCAN]
+        check_elements(max(sizes, default=1), self._limits)

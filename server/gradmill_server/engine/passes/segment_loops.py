@@ -66,23 +66,26 @@ def segment_loops(graph: Graph, limits: Limits, checkpoint: Checkpoint = never) 
 
 def _levels(loop: Loop, limits: Limits) -> int:
     """Return how many levels of loops a loop needs: 1 when it can stay as it is."""
-    step_bytes = loop.body.graph.element_type.size * sum(map(size, loop.input_shapes[: loop.carries]))
+    sizes = list(map(size, loop.input_shapes[: loop.carries]))
+    step_bytes = loop.body.graph.element_type.size * sum(sizes)
     most = max(1, min(_MOST_LEVELS, (loop.steps - 1).bit_length()))
-    stored = [step_bytes * loop.steps]
-    stored += [step_bytes * levels * _root(loop.steps, levels) for levels in range(2, most + 1)]
-    for levels, needed in enumerate(stored[:_COMFORTABLE_LEVELS], start=1):
-        if needed <= min(_COMFORTABLE_BYTES, limits.maximum_loop_bytes):
-            return levels
-    for levels, needed in enumerate(stored, start=1):
-        if needed <= limits.maximum_loop_bytes:
-            return levels
-    raise LimitExceeded.of(
-        what=f"bytes of carries that reverse mode stores for a loop of {loop.steps} steps at a point, at least",
-        reason="LOOP_TOO_LARGE",
-        value=min(stored),
-        limit=limits.maximum_loop_bytes,
-        knob="maximum_loop_bytes",
-    )
+    roots = [_root(loop.steps, levels) for levels in range(1, most + 1)]
+    stored = [step_bytes * levels * root for levels, root in enumerate(roots, start=1)]
+    fitting = [levels for levels, needed in enumerate(stored, start=1) if needed <= limits.maximum_loop_bytes]
+    if not fitting:
+        raise LimitExceeded.of(
+            what=f"bytes of carries that reverse mode stores for a loop of {loop.steps} steps at a point, at least",
+            reason="LOOP_TOO_LARGE",
+            value=min(stored),
+            limit=limits.maximum_loop_bytes,
+            knob="maximum_loop_bytes",
+        )
+    comfortable = [
+        levels for levels in fitting if levels <= _COMFORTABLE_LEVELS and stored[levels - 1] <= _COMFORTABLE_BYTES
+    ]
+    largest = limits.maximum_elements_per_value // max(sizes, default=1)
+    as_one_value = [levels for levels in fitting if roots[levels - 1] <= largest]
+    return min(comfortable or as_one_value or fitting)
 
 
 def _root(number: int, degree: int) -> int:
