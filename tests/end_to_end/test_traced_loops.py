@@ -137,3 +137,23 @@ def test_many_steps_stay_one_loop(client: gm.Client) -> None:
     root = gm.fold(lambda guess, _: 0.5 * (guess + x / guess), 1.0, steps=100_000)
     assert len(root.as_function().graph.values) < 10
     assert client.value(root, {"x": 2.0}).values == pytest.approx(np.sqrt(2), rel=1e-15)
+
+
+def test_the_gradient_of_many_steps_is_computed(client: gm.Client) -> None:
+    """A hundred thousand steps run backwards: the slope of a fixed point by a parameter is 1/(1 - f'(c))."""
+    x = gm.inputs("x")
+    fixed = gm.fold(lambda c, _: gm.cos(c) * x, 0.5, steps=100_000)
+    result = client.gradient(fixed, {"x": 0.8})
+    c = float(result.values)
+    assert c == pytest.approx(np.cos(c) * 0.8, rel=1e-15)
+    assert result.gradient["x"] == pytest.approx(np.cos(c) / (1 + 0.8 * np.sin(c)), rel=1e-12)
+
+
+@pytest.mark.parametrize("method", ["value", "gradient"])
+def test_an_endless_loop_ends_at_the_deadline(client: gm.Client, method: str) -> None:
+    """Two thousand million steps are stopped when the caller's time is up, and the server goes on."""
+    x = gm.inputs("x")
+    endless = gm.fold(lambda c, _: gm.sin(c) + x, 0.5, steps=2_000_000_000)
+    with pytest.raises(gm.DeadlineExceededError):
+        getattr(client, method)(endless, {"x": 0.1}, timeout=0.3)
+    assert client.value(gm.fold(lambda c, _: c + x, 0.0, steps=4), {"x": 0.25}).values == 1.0

@@ -21,7 +21,7 @@ from gradmill_server.engine.ops.value import Value, apply
 from gradmill_server.engine.passes.expand import expand
 from gradmill_server.engine.passes.scalarize import scalarize
 
-from tests.engine.building import Countdown, same_bits
+from tests.engine.building import Countdown, number, same_bits
 from tests.engine.looping import LoopResult, Step, array
 from tests.engine.native.running import HOST_LEVELS
 
@@ -65,12 +65,19 @@ def rotating(c: list[Value], s: list[Value], k: list[Value]) -> LoopResult:
     return [new, c[1]], [new * c[1], array("sum", new, axes=(0,))]
 
 
+def copying(c: list[Value], s: list[Value], k: list[Value]) -> LoopResult:
+    """Return a step whose results are given twice, are its arguments, or are constants."""
+    new = c[0] * k[0]
+    return [new, number(c[0], 2.5), s[0]], [new, new, s[0], k[0], number(c[0], -1.0)]
+
+
 CASES = {
     "recurrence": loop_of(recurrence, [(), (), (), ()], 2, 1),
     "recurrence backwards": loop_of(recurrence, [(), (), (), ()], 2, 1, reverse=1),
     "map": loop_of(mapping, [(), (), ()], 0, 2),
     "fold": loop_of(counting, [()], 1, 0, steps=7),
     "one step": loop_of(counting, [()], 1, 0, steps=1),
+    "copies": loop_of(copying, [(), (), (), (), ()], 3, 1),
     "arrays": loop_of(rotating, [(3,), (3,), (3,), (3, 3)], 2, 1),
     "arrays backwards": loop_of(rotating, [(3,), (3,), (3,), (3, 3)], 2, 1, reverse=1, steps=6),
 }
