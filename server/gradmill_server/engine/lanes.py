@@ -1,9 +1,9 @@
 """Arithmetic on vectors of lanes, as an abstract builder: machine code described without saying for which machine.
 
-A lane is a point. Handles stand for values of code that is being written: `Lanes` are float64, `Bits` are int64 of the
-same width, `Mask` are truth values. Operators on handles write instructions through an `Emitter`. No instruction is
-ever reordered, contracted or assumed away: what is written is what each lane computes, so a lane's bits depend on
-nothing but its own operands.
+A lane is a point. Handles stand for values of code that is being written: `Lanes` are float64, or float32 where the
+emitter writes code of that type, `Bits` are integers of the same bits, `Mask` are truth values. Operators on handles
+write instructions through an `Emitter`. No instruction is ever reordered, contracted or assumed away: what is written
+is what each lane computes, so a lane's bits depend on nothing but its own operands.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Emitter(ABC):
 
     @abstractmethod
     def float_constant(self, bits: int) -> str:
-        """Return what stands for a float64, given by its bits, in every lane."""
+        """Return what stands for a float64, given by its bits and rounded to the emitter's type, in every lane."""
 
     @abstractmethod
     def integer_constant(self, value: int) -> str:
@@ -149,7 +149,7 @@ class Bits(Handle):
 
 
 class Lanes(Handle):
-    """A float64 in each lane."""
+    """A number in each lane."""
 
     __slots__ = ()
 

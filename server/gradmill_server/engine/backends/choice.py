@@ -64,15 +64,13 @@ def road(function: Graph, checkpoint: Checkpoint = never) -> Road:
         function: the function, without composite operations.
         checkpoint: called every few milliseconds; may raise to stop.
     """
-    if host_level() is None or function.element_type is not ElementType.FLOAT64:
+    if host_level() is None:
         return Road.NUMPY
     if not _has_arrays(function):
         return Road.SCALARS if _is_closed(function) else Road.NUMPY
     lowered = lower(function, checkpoint)
     by_element = set(lowered.nodes.operations) & ops.TABLE.keys()
-    fits_arrays = (
-        arrays_run_natively(lowered) and by_element <= native_closure() and largest_value(lowered) <= _LARGEST_VALUE
-    )
+    fits_arrays = _fits_array_tape(lowered) and by_element <= native_closure()
     if fits_arrays and _is_worth_arrays(lowered):
         return Road.ARRAYS
     if _unrolls(function, checkpoint):
@@ -84,6 +82,15 @@ def _unrolls(function: Graph, checkpoint: Checkpoint) -> bool:
     """Whether a function and every derivative of it run on the tape machine once they are scalars."""
     scalars = scalarize(function, _LARGEST_UNROLLED_FUNCTION, checkpoint) if _has_arrays(function) else function
     return scalars is not None and _is_closed(scalars)
+
+
+def _fits_array_tape(lowered: Graph) -> bool:
+    """Whether a graph runs on the array tape, which is one of float64."""
+    return (
+        lowered.element_type is ElementType.FLOAT64
+        and arrays_run_natively(lowered)
+        and largest_value(lowered) <= _LARGEST_VALUE
+    )
 
 
 def _is_worth_arrays(lowered: Graph) -> bool:
@@ -113,6 +120,7 @@ def loops_run_natively(function: Graph, checkpoint: Checkpoint = never) -> bool:
     return bool(innermost) and all(
         len(body.nodes) <= _LARGEST_UNROLLED_STEP
         and sum(map(size, body.nodes.shapes.values())) <= _LARGEST_UNROLLED_STEP
+        and body.element_type is ElementType.FLOAT64
         and _unrolls(body, checkpoint)
         for body in innermost
     )
@@ -145,7 +153,7 @@ def executable(
         if scalars is not None and set(scalars.nodes.operations) <= NATIVE_OPERATIONS | {INPUT, CONSTANT}:
             return UnrolledExecutable(simplify(scalars, checkpoint), groups, level, checkpoint)
     lowered = simplify(lower(graph, checkpoint), checkpoint)
-    if arrays_run_natively(lowered) and largest_value(lowered) <= _LARGEST_VALUE:
+    if _fits_array_tape(lowered):
         return ArrayTapeExecutable(lowered, groups, level, checkpoint)
     return NumpyExecutable(graph, groups)
 

@@ -40,6 +40,7 @@ class UnrolledExecutable:
         """
         self._groups = tuple(groups)
         self._tape = TapeExecutable(scalars, [_in_columns(group) for group in groups], level, checkpoint)
+        self._dtype = scalars.element_type.dtype
         self.byte_size = self._tape.byte_size
 
     def evaluate_rows(self, matrix: FloatArray, limits: Limits, checkpoint: Checkpoint) -> RowResults:
@@ -54,7 +55,7 @@ class UnrolledExecutable:
         self, columns: Sequence[FloatArray], rows: int, limits: Limits, checkpoint: Checkpoint
     ) -> ColumnResults:
         """Evaluate points by input, as `Executable` says."""
-        matrix = np.empty((rows, sum(size(values.shape[1:]) for values in columns)))
+        matrix = np.empty((rows, sum(size(values.shape[1:]) for values in columns)), self._dtype)
         first = 0
         for values in columns:
             count = size(values.shape[1:])

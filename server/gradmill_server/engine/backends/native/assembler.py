@@ -108,6 +108,7 @@ class _Assembler:
         self._operation_of = graph.nodes.operations
         self._arguments = graph.nodes.arguments
         self._inputs = len(graph.inputs)
+        self._element_type = graph.element_type
         self._order, self._left, self._partners = schedule(graph, checkpoint)
         self._words = array("i")
         self._begins = array("i")
@@ -151,7 +152,7 @@ class _Assembler:
         self._write(END, self._cost + 1)
         words = np.frombuffer(self._words, dtype=np.int32)
         begins = np.frombuffer(self._begins, dtype=np.int32)
-        return Tape(words, begins, np.array(self._constants, dtype=np.float64), self._slots)
+        return Tape(words, begins, np.array(self._constants, dtype=self._element_type.dtype), self._slots)
 
     def _operations(self) -> None:
         """Walk the schedule."""
@@ -353,7 +354,7 @@ class _Assembler:
         """Return a constant's offset in the table of constants, in bytes."""
         offset = self._constant_of.get(node)
         if offset is None:
-            offset = self._constant_of[node] = 8 * len(self._constants)
+            offset = self._constant_of[node] = self._element_type.size * len(self._constants)
             self._constants.append(float(self._nodes[node].constant_array()))
         return offset
 

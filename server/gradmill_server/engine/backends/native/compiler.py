@@ -28,7 +28,7 @@ def module_text(level: Level, bodies: Iterable[LlvmFunctionText], definitions: s
     waiting = sorted({name for body in written for name in body.called})
     known = set(waiting)
     while waiting:
-        text = function_text(FUNCTIONS[waiting.pop()], level.width)
+        text = function_text(FUNCTIONS[waiting.pop()], level.function_width)
         written.append(text)
         new = sorted(text.called - known)
         known.update(new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradmill_server.engine.backends.native.frame import BYTES_PER_LANE, offset_of
+from gradmill_server.engine.backends.native.frame import offset_of
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.llvm_text import LlvmFunctionText
 from gradmill_server.engine.lanes import Lanes
@@ -27,7 +27,7 @@ class HandlerText(LlvmFunctionText):
 
     def __init__(self, level: Level, lanes: int, name: str) -> None:
         """Begin a handler for blocks of so many lanes."""
-        super().__init__(level.width)
+        super().__init__(level.width, level.element_type)
         self.level = level
         self.lanes = lanes
         self.groups = lanes // level.width
@@ -50,11 +50,11 @@ class HandlerText(LlvmFunctionText):
 
     def constant(self) -> Lanes:
         """Read the record's next word, a constant; return it in every lane."""
-        return self.splat(self.write(f"load double, ptr {self.offset('%constants', self.word())}"))
+        return self.splat(self.write(f"load {self.element}, ptr {self.offset('%constants', self.word())}"))
 
     def splat(self, number: str) -> Lanes:
-        """Return a double in every lane."""
-        one = self.write(f"insertelement {self.lanes_type} poison, double {number}, i64 0")
+        """Return one element in every lane."""
+        one = self.write(f"insertelement {self.lanes_type} poison, {self.element} {number}, i64 0")
         spread = f"{self.lanes_type} poison, <{self.width} x i32> zeroinitializer"
         return Lanes(self, self.write(f"shufflevector {self.lanes_type} {one}, {spread}"))
 
@@ -107,7 +107,7 @@ class HandlerText(LlvmFunctionText):
 
     @property
     def _vector_bytes(self) -> int:
-        return self.width * BYTES_PER_LANE
+        return self.width * self.element_bytes
 
     def go_on(self, accumulator: Sequence[Lanes] | None = None) -> HandlerText:
         """Jump to the next record's handler, with this in the accumulator or what was there."""

@@ -9,7 +9,7 @@ There is a set of handlers for each width of block; one tape runs on any of them
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gradmill_server.engine.backends.native.compiler import module_text
 from gradmill_server.engine.backends.native.frame import (
@@ -46,9 +46,9 @@ from gradmill_server.engine.backends.native.transfer import (
     store_accumulator_handler,
     store_handler,
 )
+from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.lanes import Lanes, call_many
 from gradmill_server.engine.ops import TABLE
-from gradmill_server.engine.ops.operation import LanesRule
 from gradmill_server.engine.vector_math.pairs import PAIRS
 
 
@@ -68,8 +68,8 @@ def library_text(level: Level) -> str:
     tables: list[str] = []
     for lanes in level.block_lanes:
         bodies += [handler for place, kind in enumerate(KINDS) for handler in _handlers(level, lanes, place, kind)]
-        bodies.append(enter_function(LlvmFunctionText(level.width), lanes))
-        bodies.append(repeat_text(LlvmFunctionText(level.width), lanes, enter_symbol(lanes)))
+        bodies.append(enter_function(LlvmFunctionText(level.width, level.element_type), lanes))
+        bodies.append(repeat_text(LlvmFunctionText(level.width, level.element_type), lanes, enter_symbol(lanes)))
         tables += [_table(lanes, layout) for layout in Layout]
     return module_text(level, bodies, "\n".join(tables))
 
@@ -127,15 +127,20 @@ def _evaluated(text: HandlerText, expression: Expression, leaves: Iterator[str |
         operands = [once, once]
     else:
         operands = [_evaluated(text, part, leaves, group) for part in parts]
-    return _machine_code(str(name))(*operands)
+    return operation_text(text, str(name), operands)
 
 
-def _machine_code(operation: str) -> LanesRule:
-    rule = TABLE[operation].lanes
+def operation_text(text: HandlerText, operation: str, operands: Sequence[Lanes]) -> Lanes:
+    """Write an operation: as its row says, in the text's element type where the row allows, else in float64."""
+    row = TABLE[operation]
+    rule = row.lanes
     if rule is None:
         message = f"operation {operation!r} has no machine code, so no record may use it"
         raise ValueError(message)
-    return rule
+    if row.direct or text.element_type is ElementType.FLOAT64:
+        return rule(*operands)
+    (result,) = text.computed_wide(lambda *wide: [rule(*wide)], operands)
+    return result
 
 
 def _constant(text: HandlerText) -> HandlerText:

@@ -17,8 +17,8 @@ def load_lane_by_lane(
     inside = text.write(f"icmp slt i64 {number}, {last}")
     number = text.write(f"select i1 {inside}, i64 {number}, i64 {last}")
     for (base, stride), slot in zip(columns, slots, strict=True):
-        value = text.write(f"load double, ptr {text.offset(base, text.write(f'mul i64 {number}, {stride}'))}")
-        text.lines.append(f"  store double {value}, ptr {_lane_of(text, slot, lane)}")
+        value = text.write(f"load {text.element}, ptr {text.offset(base, text.write(f'mul i64 {number}, {stride}'))}")
+        text.lines.append(f"  store {text.element} {value}, ptr {_lane_of(text, slot, lane)}")
     text.close_loop(lane, text.lanes)
 
 
@@ -34,13 +34,13 @@ def store_lane_by_lane(
     lane = text.open_loop("slow")
     total = "0.0"
     for column, slot in zip(columns, slots, strict=True):
-        value = text.write(f"load double, ptr {_lane_of(text, slot, lane)}")
+        value = text.write(f"load {text.element}, ptr {_lane_of(text, slot, lane)}")
         place = text.offset(column, text.write(f"mul i64 {lane}, {step}"))
-        text.lines.append(f"  store double {value}, ptr {place}")
-        total = text.write(f"fadd double {total}, {text.write(f'fsub double {value}, {value}')}")
+        text.lines.append(f"  store {text.element} {value}, ptr {place}")
+        total = text.write(f"fadd {text.element} {total}, {text.write(f'fsub {text.element} {value}, {value}')}")
     place = text.offset(flags, lane)
     held = text.write(f"load i8, ptr {place}")
-    wrong = text.write(f"fcmp uno double {total}, {total}")
+    wrong = text.write(f"fcmp uno {text.element} {total}, {total}")
     marked = text.write(f"or i8 {held}, {text.write(f'select i1 {wrong}, i8 {bit}, i8 0')}")
     text.lines.append(f"  store i8 {marked}, ptr {place}")
     text.close_loop(lane, count)
@@ -48,4 +48,4 @@ def store_lane_by_lane(
 
 
 def _lane_of(text: HandlerText, slot: str, lane: str) -> str:
-    return text.write(f"getelementptr double, ptr {slot}, i64 {lane}")
+    return text.write(f"getelementptr {text.element}, ptr {slot}, i64 {lane}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from llvmlite import binding
+
+from gradmill_server.engine.element_types import ElementType
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Level:
         width: lanes in a vector.
         register_lanes: lanes in one of the machine's vector registers.
         features: what LLVM must report of a machine that can run it.
+        element_type: that of lanes.
     """
 
     name: str
@@ -28,6 +31,25 @@ class Level:
     width: int
     register_lanes: int
     features: frozenset[str]
+    element_type: ElementType = ElementType.FLOAT64
+
+    def of(self, element_type: ElementType) -> Level:
+        """Return the level for lanes of an element type, given those of float64; twice as many of float32."""
+        if element_type is self.element_type:
+            return self
+        more = ElementType.FLOAT64.size // element_type.size
+        return replace(
+            self,
+            name=f"{self.name}-{element_type.label}",
+            width=more * self.width,
+            register_lanes=more * self.register_lanes,
+            element_type=element_type,
+        )
+
+    @property
+    def function_width(self) -> int:
+        """Lanes in a vector of float64, as which vector functions compute whatever the element type."""
+        return self.width * self.element_type.size // ElementType.FLOAT64.size
 
     @property
     def block_lanes(self) -> tuple[int, ...]:
@@ -35,7 +57,8 @@ class Level:
 
         Eight is how many vectors a function call passes in registers on every platform.
         """
-        return tuple(sorted({8, 16, 8 * self.register_lanes}))
+        narrowest = max(8, self.width)
+        return tuple(sorted({narrowest, 2 * narrowest, 8 * self.register_lanes}))
 
 
 _V3 = frozenset({"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"})

@@ -18,7 +18,7 @@ from gradmill_server.engine.backends.native.repeating import repeat_symbol
 
 _ENGINE = Path(__file__).parents[2]
 _SOURCES = ("backends/native", "ops", "vector_math")
-"""Folders of the engine whose code decides what the handlers are, besides lanes.py."""
+"""Folders of the engine whose code decides what the handlers are, besides lanes.py and element_types.py."""
 
 ENTER: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 """Runs a frame from Python, without the interpreter lock."""
@@ -66,7 +66,7 @@ def _origin() -> str:
     digest = hashlib.sha256()
     paths = sorted(path for place in _SOURCES for path in (_ENGINE / place).rglob("*.py"))
     try:
-        for path in [_ENGINE / "lanes.py", *paths]:
+        for path in [_ENGINE / "lanes.py", _ENGINE / "element_types.py", *paths]:
             digest.update(path.relative_to(_ENGINE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     except OSError:
         return ""

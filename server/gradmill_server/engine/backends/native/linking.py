@@ -85,8 +85,8 @@ def link(tape: Tape, stride: int, inputs: int, group_columns: Sequence[int]) -> 
         slots = begins[sorts == "s"] + place
         constants = tape.words[begins[sorts == "c"] + place]
         _check_range(tape.words[slots], tape.slots, Part.SLOT)
-        _check_range(constants, 8 * len(tape.constants), Part.CONSTANT)
-        if (constants % 8).any():
+        _check_range(constants, tape.constants.nbytes, Part.CONSTANT)
+        if (constants % tape.constants.itemsize).any():
             raise BrokenTape(Part.CONSTANT)
         words[slots] *= stride
     _check_columns(tape, begins, kinds, inputs, group_columns)

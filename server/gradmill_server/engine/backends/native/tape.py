@@ -53,7 +53,7 @@ _VECTOR: Final = -1
 """Stands for the number of columns of an array of results that has one axis only."""
 
 _empty, _zeros, _contiguous = np.empty, np.zeros, np.ascontiguousarray
-_FLOAT64, _UINT8 = np.dtype(np.float64), np.dtype(np.uint8)
+_UINT8 = np.dtype(np.uint8)
 
 
 class _Linked:
@@ -88,13 +88,13 @@ class _Linked:
         return ((widest, 0, rows - rest), (self.for_rest[rest], rows - rest, rows))
 
 
-def stride_of(lanes: int) -> int:
+def stride_of(lanes: int, element_bytes: int = BYTES_PER_LANE) -> int:
     """Return the bytes from one slot to the next: an odd number of lines of cache.
 
     Slots a power of two apart would fall on the same few lines of the first-level cache (measured: 1.7 to 2.2 times
     slower).
     """
-    lines = lanes * BYTES_PER_LANE // CACHE_LINE_BYTES
+    lines = lanes * element_bytes // CACHE_LINE_BYTES
     return (lines | 1) * CACHE_LINE_BYTES
 
 
@@ -111,6 +111,7 @@ class TapeExecutable:
     ) -> None:
         """Assemble the tape of a graph whose outputs are those of the groups, one after the other.
 
+        The level is that of the processor; the graph says the element type.
         Every value must be a scalar and every operation have machine code. The checkpoint is called every few
         milliseconds and may raise to stop.
         """
@@ -118,13 +119,15 @@ class TapeExecutable:
         if any(len(group.shapes) != 1 for group in groups if not group.is_row):
             message = "only a row has more or fewer than one column"
             raise ValueError(message)
+        self._element_type = graph.element_type
+        self._dtype, self._element_bytes = self._element_type.dtype, self._element_type.size
         self._flags = [group.flag for group in groups]
         self._row_columns = [len(group.shapes) if group.is_row else _VECTOR for group in groups]
-        strides = [columns * BYTES_PER_LANE for columns in self._columns]
+        strides = [columns * self._element_bytes for columns in self._columns]
         self._row_shapes = tuple(chain(*zip(strides, self._flags, strict=True)))
         self._inputs = len(graph.inputs)
-        self._point_bytes = self._inputs * BYTES_PER_LANE
-        self._library = library(level)  # its code has to live as long as this
+        self._point_bytes = self._inputs * self._element_bytes
+        self._library = library(level.of(self._element_type))  # its code has to live as long as this
         self._sets = self._library.sets
         self._tape = assemble(graph, self._columns, checkpoint)
         self._constants = address_of(self._tape.constants)
@@ -139,11 +142,12 @@ class TapeExecutable:
         """Evaluate a matrix of points, as `Executable` says."""
         linked = self._allowed(limits)
         rows = len(matrix)
-        held = _contiguous(matrix, _FLOAT64)
+        held = _contiguous(matrix, self._dtype)
         if held.shape != (rows, self._inputs):
             raise misshapen(held.shape, (rows, self._inputs))
         arrays: list[FloatArray] = [
-            _empty(rows) if columns == _VECTOR else _empty((rows, columns)) for columns in self._row_columns
+            _empty(rows, self._dtype) if columns == _VECTOR else _empty((rows, columns), self._dtype)
+            for columns in self._row_columns
         ]
         flags = _zeros(rows, _UINT8)
         given = (LOCATE(held), self._point_bytes, 0, LOCATE(flags), 0)
@@ -156,7 +160,7 @@ class TapeExecutable:
     ) -> ColumnResults:
         """Evaluate points by input, as `Executable` says."""
         linked = self._allowed(limits)
-        held = [_contiguous(values, _FLOAT64) for values in columns]
+        held = [_contiguous(values, self._dtype) for values in columns]
         if len(held) != self._inputs:
             raise misshapen((len(held),), (self._inputs,))
         whole, shared = (rows,), (1,)
@@ -165,11 +169,11 @@ class TapeExecutable:
             shape = values.shape
             if shape not in (whole, shared):
                 raise misshapen(shape, whole)
-            fields += (LOCATE(values), 0 if shape == shared else BYTES_PER_LANE)
+            fields += (LOCATE(values), 0 if shape == shared else self._element_bytes)
         places = array("q", fields)
-        arrays = [_empty(rows) if count == 1 else _empty((count, rows)) for count in self._columns]
+        arrays = [_empty(rows if count == 1 else (count, rows), self._dtype) for count in self._columns]
         flags = _zeros(rows, _UINT8)
-        shapes = chain(*((rows * BYTES_PER_LANE, flag) for flag in self._flags))
+        shapes = chain(*((rows * self._element_bytes, flag) for flag in self._flags))
         given = (0, 0, address_of(places), LOCATE(flags), len(held))
         self._run(linked, Layout.COLUMNS, rows, given, (*map(LOCATE, arrays), *shapes), checkpoint)
         return [[values] if values.ndim == 1 else list(values) for values in arrays], flags
@@ -209,14 +213,17 @@ class TapeExecutable:
 
     def _within(self, scratch_bytes: int) -> _Linked:
         """Return the tape for the widest block whose scratch has no more bytes; for the narrowest if none has."""
-        fitting = [each.lanes for each in self._sets if self.slots * stride_of(each.lanes) <= scratch_bytes]
+        fitting = [each.lanes for each in self._sets if self.slots * self._stride(each.lanes) <= scratch_bytes]
         lanes = fitting[-1] if fitting else self._sets[0].lanes
         linked = self._linked.get(lanes)
         if linked is None:
-            stride = stride_of(lanes)
+            stride = self._stride(lanes)
             words = link(self._tape, stride, self._inputs, self._columns)
             linked = self._linked[lanes] = _Linked(self._sets, lanes, words, self.slots * stride)
         return linked
+
+    def _stride(self, lanes: int) -> int:
+        return stride_of(lanes, self._element_bytes)
 
     def _allowed(self, limits: Limits) -> _Linked:
         """Return the tape for the widest block that is preferred and allowed."""

@@ -1,7 +1,7 @@
 """Tiles of row-major arrays, turned in registers: a vector for each column of some rows, and the other way round.
 
 Rows of an odd number of columns, and of two, are taken apart as whole vectors; others are turned by squares of four by
-four, one or two to a vector.
+four, up to four of them to a vector.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from gradmill_server.engine.backends.native.frame import BYTES_PER_LANE
 from gradmill_server.engine.backends.native.handler_text import HandlerText
 from gradmill_server.engine.backends.native.records import HALF_TILE_COLUMNS
 from gradmill_server.engine.lanes import Lanes
 
 _SQUARE: Final = HALF_TILE_COLUMNS
-_PART: Final = f"<{_SQUARE} x double>"
 
 
 def load_tile(text: HandlerText, base: str, stride: str, count: int) -> list[Lanes]:
@@ -38,13 +36,13 @@ def store_tile(text: HandlerText, base: str, stride: str, columns: Sequence[Lane
 def load_vector(text: HandlerText, pointer: str, at: str | int) -> Lanes:
     """Load a vector from a caller's array, aligned to its elements only."""
     place = text.offset(pointer, at)
-    return Lanes(text, text.write(f"load {text.lanes_type}, ptr {place}, align {BYTES_PER_LANE}"))
+    return Lanes(text, text.write(f"load {text.lanes_type}, ptr {place}, align {text.element_bytes}"))
 
 
 def store_vector(text: HandlerText, value: Lanes, pointer: str, at: str | int) -> None:
     """Store a vector to a caller's array, aligned to its elements only."""
     place = text.offset(pointer, at)
-    text.lines.append(f"  store {text.lanes_type} {value.name}, ptr {place}, align {BYTES_PER_LANE}")
+    text.lines.append(f"  store {text.lanes_type} {value.name}, ptr {place}, align {text.element_bytes}")
 
 
 def row_address(text: HandlerText, base: str, stride: str, number: int) -> str:
@@ -64,7 +62,7 @@ def _is_interleaved(count: int) -> bool:
 
 def _load_interleaved(text: HandlerText, base: str, _stride: str, count: int) -> list[Lanes]:
     width = text.width
-    vectors = [load_vector(text, base, place * width * BYTES_PER_LANE) for place in range(count)]
+    vectors = [load_vector(text, base, place * width * text.element_bytes) for place in range(count)]
     columns = []
     for column in range(count):
         places = [divmod(lane * count + column, width) for lane in range(width)]
@@ -93,7 +91,7 @@ def _store_interleaved(text: HandlerText, base: str, _stride: str, columns: Sequ
             value = _blended(text, columns, [element % count for element in elements])
         else:
             value = _shuffle(text, columns[0], columns[1], [element % 2 * width + element // 2 for element in elements])
-        store_vector(text, value, base, place * width * BYTES_PER_LANE)
+        store_vector(text, value, base, place * width * text.element_bytes)
 
 
 def _turned(text: HandlerText, vectors: Sequence[Lanes]) -> list[Lanes]:
@@ -137,11 +135,14 @@ def _store_turned(text: HandlerText, base: str, stride: str, columns: Sequence[L
 
 
 def _joined(text: HandlerText, parts: Sequence[str]) -> Lanes:
-    if len(parts) == 1:
-        return Lanes(text, parts[0])
-    mask = ", ".join(f"i32 {lane}" for lane in range(text.width))
-    operands = f"{_PART} {parts[0]}, {_PART} {parts[1]}, <{text.width} x i32> <{mask}>"
-    return Lanes(text, text.write(f"shufflevector {operands}"))
+    width = _SQUARE
+    joined = list(parts)
+    while len(joined) > 1:
+        kind, width = f"<{width} x {text.element}>", 2 * width
+        mask = f"<{width} x i32> <{', '.join(f'i32 {lane}' for lane in range(width))}>"
+        pairs = zip(joined[::2], joined[1::2], strict=True)
+        joined = [text.write(f"shufflevector {kind} {one}, {kind} {other}, {mask}") for one, other in pairs]
+    return Lanes(text, joined[0])
 
 
 def _half(text: HandlerText, value: Lanes, square: int) -> str:
@@ -156,25 +157,33 @@ def _half(text: HandlerText, value: Lanes, square: int) -> str:
 
 def _part(text: HandlerText, row: str, number: int, start: int, count: int) -> str:
     """Load four columns of a row. What is read past the row's end is the next row's, except in a group's last."""
-    place = text.offset(row, start * BYTES_PER_LANE)
+    place = text.offset(row, start * text.element_bytes)
+    part = _part_type(text)
     if count - start >= _SQUARE or number < text.width - 1:
-        return text.write(f"load {_PART}, ptr {place}, align {BYTES_PER_LANE}")
-    name = f"@llvm.masked.load.v{_SQUARE}f64.p0"
+        return text.write(f"load {part}, ptr {place}, align {text.element_bytes}")
+    name = f"@llvm.masked.load.v{_SQUARE}f{8 * text.element_bytes}.p0"
     mask_type, mask = _first_columns(count - start)
-    text.declarations.add(f"declare {_PART} {name}(ptr, i32, {mask_type}, {_PART})")
-    return text.write(f"call {_PART} {name}(ptr {place}, i32 8, {mask_type} {mask}, {_PART} zeroinitializer)")
+    text.declarations.add(f"declare {part} {name}(ptr, i32, {mask_type}, {part})")
+    given = f"ptr {place}, i32 {text.element_bytes}, {mask_type} {mask}, {part} zeroinitializer"
+    return text.write(f"call {part} {name}({given})")
 
 
 def _put_part(text: HandlerText, part: str, row: str, number: int, start: int, count: int) -> None:
     """Store four columns of a row; in a group's last row only those that are there."""
-    place = text.offset(row, start * BYTES_PER_LANE)
+    place = text.offset(row, start * text.element_bytes)
+    kind = _part_type(text)
     if count - start >= _SQUARE or number < text.width - 1:
-        text.lines.append(f"  store {_PART} {part}, ptr {place}, align {BYTES_PER_LANE}")
+        text.lines.append(f"  store {kind} {part}, ptr {place}, align {text.element_bytes}")
         return
-    name = f"@llvm.masked.store.v{_SQUARE}f64.p0"
+    name = f"@llvm.masked.store.v{_SQUARE}f{8 * text.element_bytes}.p0"
     mask_type, mask = _first_columns(count - start)
-    text.declarations.add(f"declare void {name}({_PART}, ptr, i32, {mask_type})")
-    text.lines.append(f"  call void {name}({_PART} {part}, ptr {place}, i32 8, {mask_type} {mask})")
+    text.declarations.add(f"declare void {name}({kind}, ptr, i32, {mask_type})")
+    text.lines.append(f"  call void {name}({kind} {part}, ptr {place}, i32 {text.element_bytes}, {mask_type} {mask})")
+
+
+def _part_type(text: HandlerText) -> str:
+    """Return the LLVM type of four columns of a row."""
+    return f"<{_SQUARE} x {text.element}>"
 
 
 def _first_columns(count: int) -> tuple[str, str]:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from gradmill_server.engine.backends.native.frame import (
     BYTES_PER_FIELD,
-    BYTES_PER_LANE,
     CACHE_LINE_BYTES,
     FIELDS_OF_SHAPE,
     FIELDS_PER_COLUMN,
@@ -59,7 +58,7 @@ def load_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
             _load_column(text, _column_address(text, first, place), slot, row, end)
         return text.go_on().end()
     stride = text.field("point_stride")
-    column = text.write(f"mul i64 {first}, {BYTES_PER_LANE}")
+    column = text.write(f"mul i64 {first}, {text.element_bytes}")
     base = text.offset(text.field("points", "ptr"), column)
     text.branch(fits(text, row, end), "whole", "partial")
     text.open_block("whole")
@@ -70,7 +69,7 @@ def load_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     _load_rows(text, before, here, stride, slots)
     text.lines.append("  br label %done")
     text.open_block("partial")
-    steps = [(text.offset(base, place * BYTES_PER_LANE), stride) for place in range(count)]
+    steps = [(text.offset(base, place * text.element_bytes), stride) for place in range(count)]
     load_lane_by_lane(text, "partial", steps, slots, row, end)
     text.lines.append("  br label %done")
     text.open_block("done")
@@ -91,7 +90,7 @@ def store_handler(text: HandlerText, layout: Layout, count: int) -> HandlerText:
     base = text.write(f"load ptr, ptr {group.address}")
     stride = text.write(f"load i64, ptr {group.stride}")
     row, end = text.field("row"), text.field("end")
-    by_column, by_row = (stride, BYTES_PER_LANE) if layout is Layout.COLUMNS else (BYTES_PER_LANE, stride)
+    by_column, by_row = (stride, text.element_bytes) if layout is Layout.COLUMNS else (text.element_bytes, stride)
     start = text.offset(base, text.write(f"mul i64 {first}, {by_column}"))
     start = text.offset(start, text.write(f"mul i64 {row}, {by_row}"))
     text.branch(fits(text, row, end), "whole", "slow")
@@ -124,7 +123,7 @@ def _prefetch(text: HandlerText, base: str, stride: str, first: str, purpose: st
     text.branch(text.write(f"icmp ugt i64 {stride}, {_FAR_APART_BYTES}"), "far", "near")
     text.open_block("far")
     for lane in range(text.lanes):
-        place = text.offset(row_address(text, base, stride, lane), 2 * TILE_COLUMNS * BYTES_PER_LANE)
+        place = text.offset(row_address(text, base, stride, lane), 2 * TILE_COLUMNS * text.element_bytes)
         text.lines.append(f"  call void @llvm.prefetch.p0(ptr {place}, i32 {intent}, i32 2, i32 1)")
     text.lines.append("  br label %fetched")
     text.open_block("near")
@@ -147,17 +146,19 @@ def store_accumulator_handler(text: HandlerText) -> HandlerText:
     """Write the handler that writes the accumulator to an array of one column, which lies alike in either layout."""
     group = group_of(text)
     row, end = text.field("row"), text.field("end")
-    start = text.offset(text.write(f"load ptr, ptr {group.address}"), text.write(f"mul i64 {row}, {BYTES_PER_LANE}"))
+    start = text.offset(
+        text.write(f"load ptr, ptr {group.address}"), text.write(f"mul i64 {row}, {text.element_bytes}")
+    )
     text.branch(fits(text, row, end), "whole", "slow")
     text.open_block("whole")
     for place, value in enumerate(text.accumulator):
-        store_vector(text, value, start, place * text.width * BYTES_PER_LANE)
+        store_vector(text, value, start, place * text.width * text.element_bytes)
     text.branch(any_not_finite(text, total(text.accumulator)), "slow", "done")
     text.open_block("slow")
     spare = text.offset("%scratch", SPARE_SLOT)
     for place, value in enumerate(text.accumulator):
         text.store(value, spare, place)
-    store_lane_by_lane(text, [start], BYTES_PER_LANE, [spare], group.flag, row, end)
+    store_lane_by_lane(text, [start], text.element_bytes, [spare], group.flag, row, end)
     text.open_block("done")
     return text.go_on().end()
 
@@ -189,7 +190,7 @@ def fits(text: HandlerText, row: str, end: str) -> str:
 def _load_rows(text: HandlerText, before: str, base: str, stride: str, slots: Sequence[str]) -> None:
     lane = text.open_loop(before)
     here = text.offset(base, text.write(f"mul i64 {lane}, {stride}"))
-    at = text.write(f"mul i64 {lane}, {BYTES_PER_LANE}")
+    at = text.write(f"mul i64 {lane}, {text.element_bytes}")
     for value, slot in zip(load_tile(text, here, stride, len(slots)), slots, strict=True):
         text.store_at(value, slot, at)
     text.close_loop(lane, text.lanes, text.width)
@@ -209,7 +210,7 @@ def _over_groups(text: HandlerText, before: str, body: Callable[[str, str], Lane
     lane = text.open_loop(before)
     kind = text.lanes_type
     text.lines.append(f"  {lane}.sum = phi {kind} [ zeroinitializer, %{before} ], [ {lane}.total, %{lane[1:]}.loop ]")
-    added = body(lane, text.write(f"mul i64 {lane}, {BYTES_PER_LANE}"))
+    added = body(lane, text.write(f"mul i64 {lane}, {text.element_bytes}"))
     text.lines.append(f"  {lane}.total = fadd {kind} {lane}.sum, {added.name}")
     text.close_loop(lane, text.lanes, text.width)
     return Lanes(text, f"{lane}.total")
@@ -269,16 +270,16 @@ def _load_column(text: HandlerText, column: str, slot: str, row: str, end: str) 
     label = text.fresh()[1:]
     text.branch(text.write(f"icmp eq i64 {step}, 0"), f"{label}.shared", f"{label}.own")
     text.open_block(f"{label}.shared")
-    value = text.splat(text.write(f"load double, ptr {base}"))
+    value = text.splat(text.write(f"load {text.element}, ptr {base}"))
     for group in range(text.groups):
         text.store(value, slot, group)
     text.lines.append(f"  br label %{label}.done")
     text.open_block(f"{label}.own")
     text.branch(fits(text, row, end), f"{label}.whole", f"{label}.partial")
     text.open_block(f"{label}.whole")
-    here = text.offset(base, text.write(f"mul i64 {row}, {BYTES_PER_LANE}"))
+    here = text.offset(base, text.write(f"mul i64 {row}, {text.element_bytes}"))
     for group in range(text.groups):
-        text.store(load_vector(text, here, group * text.width * BYTES_PER_LANE), slot, group)
+        text.store(load_vector(text, here, group * text.width * text.element_bytes), slot, group)
     text.lines.append(f"  br label %{label}.done")
     text.open_block(f"{label}.partial")
     load_lane_by_lane(text, f"{label}.partial", [(base, step)], [slot], row, end)
