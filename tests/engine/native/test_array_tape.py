@@ -234,6 +234,46 @@ def test_an_output_that_steps_through_a_product_is_summed_in_its_order() -> None
     assert_same(found, [values.sum(axis=0) for (values,) in expected])
 
 
+@pytest.mark.parametrize("strong", range(4))
+def test_strong_zeros_of_products_meet_infinities_as_numpys_do(strong: int) -> None:
+    """Zeros of a strong side of a matrix product give zero beside infinities and NaN, in results and in sums."""
+    builder = GraphBuilder([Input("x", (3, 5)), Input("y", (5, 6))])
+    given: dict[str, int] = {"strong": strong} if strong else {}
+    node = put(builder, "matrix_product", 0, 1, **given)
+    graph = builder.build([Output("value", node), Output("turned", put(builder, "transpose", node, axes=(1, 0)))])
+    random = np.random.default_rng(strong)
+    rows = 130
+    columns = [
+        random.choice([0.0, 1.0, -2.0, np.inf, np.nan], (rows, *entry.shape), p=[0.5, 0.2, 0.2, 0.05, 0.05])
+        for entry in graph.inputs
+    ]
+    for level in HOST_LEVELS:
+        for given_columns in (columns, [columns[0][:1], columns[1]], [columns[0], columns[1][:1]]):
+            expected, marked = run(NumpyExecutable(graph, groups_of(graph)), given_columns)
+            found, flags = run(array_tape(graph, level), given_columns)
+            assert_same([values for (values,) in found], [values for (values,) in expected])
+            assert flags.tolist() == marked.tolist()
+            with np.errstate(invalid="ignore"):
+                totals = [values.sum(axis=0) for (values,) in expected]
+            assert_same(summed(array_tape(graph, level), given_columns, range(2)), totals)
+
+
+@pytest.mark.parametrize("name", ["multiply", "strong_product", "mutual_product"])
+def test_strong_zeros_of_outer_products_are_summed_as_numpy_does(name: str) -> None:
+    """Sums over points of products of each element with each know strong zeros, whichever operand is the column."""
+    builder = GraphBuilder([Input("x", (5, 1)), Input("y", (6,))])
+    graph = builder.build([Output("one", emit(builder, name, (0, 1))), Output("other", emit(builder, name, (1, 0)))])
+    random = np.random.default_rng(1)
+    columns = [
+        random.choice([0.0, 1.0, -2.0, np.inf], (130, *entry.shape), p=[0.6, 0.2, 0.15, 0.05]) for entry in graph.inputs
+    ]
+    expected, _ = run(NumpyExecutable(graph, groups_of(graph)), columns)
+    with np.errstate(invalid="ignore"):
+        totals = [values.sum(axis=0) for (values,) in expected]
+    for level in HOST_LEVELS:
+        assert_same(summed(array_tape(graph, level), columns, range(2)), totals)
+
+
 @pytest.fixture
 def fenced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let scratch and results end where forbidden memory begins."""

@@ -8,6 +8,7 @@ an element-wise operation writes over an operand that nothing else needs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from gradmill_server.engine.backends.native.array_tape.writer import ArrayTape
     from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.ir import Graph
+
+_STRONG_SIDES: Final[Mapping[str, int]] = MappingProxyType({"multiply": 0, "strong_product": 1, "mutual_product": 3})
+"""The products of two elements, and of which operands zeros are strong: of the first, or of both."""
 
 ZERO: Final = 0
 """The first uniform value of every tape is 0.0."""
@@ -334,7 +338,7 @@ class _Assembler:
         if left.space is right.space is Space.UNIFORMS:
             left = self._copied(left)
         result = self._memory.take(index, node.shape)
-        self._emission.product(result, left, right)
+        self._emission.product(result, left, right, integer(dict(node.parameters), "strong"))
         self._memory.put(index, result)
 
     def _factors(self, node: Node) -> list[View]:
@@ -350,10 +354,12 @@ class _Assembler:
         for first in self._sums[index]:
             if node.operation == operations.PRODUCT:
                 left, right = (self._in_slots(view) for view in self._factors(node))
-                self._emission.sum_matrix_products(first, node.shape, left, right)
+                strong = integer(dict(node.parameters), "strong")
+                self._emission.sum_matrix_products(first, node.shape, left, right, strong)
             else:
                 left, right = (self._in_slots(self._ordered(argument)) for argument in node.arguments)
-                self._emission.sum_outer_products(first, spread(left, node.shape), spread(right, node.shape))
+                strong = _STRONG_SIDES[node.operation]
+                self._emission.sum_outer_products(first, spread(left, node.shape), spread(right, node.shape), strong)
 
 
 def sums_products(graph: Graph, index: int) -> bool:
@@ -364,7 +370,7 @@ def sums_products(graph: Graph, index: int) -> bool:
     node = graph.nodes[index]
     if node.operation == operations.PRODUCT:
         return True
-    if node.operation != "multiply":
+    if node.operation not in _STRONG_SIDES:
         return False
     views = [
         spread(side_by_side(Space.SLOTS, 0, graph.nodes.shape(argument)), node.shape) for argument in node.arguments

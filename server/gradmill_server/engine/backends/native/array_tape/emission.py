@@ -67,11 +67,12 @@ class Emission:
             for part in _parts(grid, cost):
                 self._writer.record(kind, _words(part), cost * size(part.counts))
 
-    def product(self, result: View, left: View, right: View) -> None:
-        """Multiply [.., m, k] by [.., k, n], one of them in slots at least."""
+    def product(self, result: View, left: View, right: View, strong: int) -> None:
+        """Multiply [.., m, k] by [.., k, n], one of them in slots at least; zeros of some sides are strong."""
         if left.space is Space.UNIFORMS or (right.space is Space.SLOTS and result.shape[-2] > result.shape[-1]):
             # The other way round, all three transposed: what is in slots comes first, and the longer axis last.
             result, left, right = (_transposed(view) for view in (result, right, left))
+            strong = _EXCHANGED[strong]
         kind = PRODUCT_UNIFORM if right.space is Space.UNIFORMS else PRODUCT_SLOTS
         rows, columns = result.shape[-2:]
         inner = left.shape[-1]
@@ -87,6 +88,7 @@ class Emission:
                         ):
                             last = view.steps[-2:]
                             words += (start + first * step[0] + move[0] * last[0] + move[1] * last[1], step[0], *last)
+                        words.append(strong)
                         self._writer.record(kind, words, count * row_count * column_count * inner)
 
     def sum_values(self, first: int, view: View) -> None:
@@ -96,45 +98,47 @@ class Emission:
             for part in _parts(grid, 1):
                 self._writer.record(SUM_VALUES, _words(part), size(part.counts))
 
-    def sum_matrix_products(self, first: int, shape: Shape, left: View, right: View) -> None:
-        """Add [.., m, k] times [.., k, n], both in slots, to sums over points."""
+    def sum_matrix_products(self, first: int, shape: Shape, left: View, right: View, strong: int) -> None:
+        """Add [.., m, k] times [.., k, n], both in slots, to sums over points; zeros of some sides are strong."""
         sums = side_by_side(Space.SLOTS, first, shape)
         batches = [View(view.space, view.start, view.shape[:-2], view.steps[:-2]) for view in (sums, left, right)]
         for grid in grids(batches, 1):
             for place in range(grid.counts[0]):
                 starts = [start + place * step[0] for start, step in zip(grid.starts, grid.steps, strict=True)]
-                self._sum_products(
-                    starts, (*shape[-2:], left.shape[-1]), sums.steps[-2:], left.steps[-2:], right.steps[-2:]
-                )
+                counts = (*shape[-2:], left.shape[-1])
+                steps = (sums.steps[-2:], left.steps[-2:], right.steps[-2:])
+                self._sum_products(starts, counts, steps, strong)
 
-    def sum_outer_products(self, first: int, left: View, right: View) -> None:
+    def sum_outer_products(self, first: int, left: View, right: View, strong: int) -> None:
         """Add products of each element of one array in slots with each of another, to sums over points."""
         sums = side_by_side(Space.SLOTS, first, left.shape)
         for grid in grids([sums, left, right], 2):
             (_, one, other) = grid.steps
-            starts = list(grid.starts)
+            starts, sides = list(grid.starts), strong
             if one[1]:  # the left operand is the one that changes with the column
                 one, other = other, one
                 starts[1:] = starts[:0:-1]
-            self._sum_products(starts, (*grid.counts, 1), grid.steps[0], (one[0], 0), (0, other[1]))
+                sides = _EXCHANGED[strong]
+            self._sum_products(starts, (*grid.counts, 1), (grid.steps[0], (one[0], 0), (0, other[1])), sides)
 
     def _sum_products(
-        self,
-        starts: Sequence[int],
-        counts: tuple[int, ...],
-        sums: Sequence[int],
-        left: Sequence[int],
-        right: Sequence[int],
+        self, starts: Sequence[int], counts: tuple[int, ...], steps: tuple[Sequence[int], ...], strong: int
     ) -> None:
         rows, columns, inner = counts
+        sums, left, right = steps
         for row, count in cut(rows, columns * inner):
             words = (
                 *(count, columns, inner),
                 *(starts[0] + row * sums[0], sums[0]),
                 *(starts[1] + row * left[0], *left),
                 *(starts[2], *right),
+                strong,
             )
             self._writer.record(SUM_PRODUCTS, words, count * columns * inner)
+
+
+_EXCHANGED: Final = (0, 2, 1, 3)
+"""Of which sides zeros are strong when the sides are exchanged."""
 
 
 def cost_of(operation: str | tuple[str, str]) -> int:

@@ -123,7 +123,8 @@ class LinkedTape:
                 while handlers.enter(address, _BUDGET_PER_LANE * handlers.lanes):
                     checkpoint()
             if count:
-                totals += _halved(sums)
+                with np.errstate(all="ignore"):
+                    totals += _halved(sums)
         give_back(workspace)
         del words  # until here they had to live
         return totals

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gradmill_server.engine.backends.native.frame import BYTES_PER_LANE
 from gradmill_server.engine.backends.native.handler_text import HandlerText
-from gradmill_server.engine.lanes import Lanes
+from gradmill_server.engine.lanes import Lanes, Mask
 
 
 class Place(NamedTuple):
@@ -99,6 +99,17 @@ class ArrayHandlerText(HandlerText):
         """Load a uniform value into every lane."""
         return self.splat(self.write(f"load double, ptr {pointer}"))
 
+    def anywhere(self, mask: Mask) -> str:
+        """Return whether a mask holds in some lane."""
+        packed = self.write(f"bitcast {self.mask_type} {mask.name} to i{self.width}")
+        return self.write(f"icmp ne i{self.width} {packed}, 0")
+
+    def everywhere(self, condition: str) -> Mask:
+        """Return a mask that holds in all lanes if a condition holds."""
+        one = self.write(f"insertelement {self.mask_type} poison, i1 {condition}, i64 0")
+        spread = f"{self.mask_type} poison, <{self.width} x i32> zeroinitializer"
+        return Mask(self, self.write(f"shufflevector {self.mask_type} {one}, {spread}"))
+
     def leave(self) -> HandlerText:
         """Jump to the next record; no accumulator is passed on."""
         return self.go_on([Lanes(self, "poison")] * self.groups).end()
@@ -148,3 +159,20 @@ def nested(text: ArrayHandlerText, counts: Sequence[str], arrays: Sequence[Place
     yield pointers
     for loop in reversed(opened):
         loop.close()
+
+
+class Strong(NamedTuple):
+    """Of which side of a product zeros are strong, so that nothing times them is more than zero."""
+
+    left: Mask
+    right: Mask
+
+    def dead(self, left: Lanes, right: Lanes) -> Mask:
+        """Return where a product is zero, whatever the other side."""
+        return (self.left & left.equals(0.0)) | (self.right & right.equals(0.0))
+
+
+def strong_sides(text: ArrayHandlerText, word: str) -> Strong:
+    """Return what a record's word says of both sides."""
+    sides = [text.write(f"trunc i64 {text.write(f'lshr i64 {word}, {bit}')} to i1") for bit in (0, 1)]
+    return Strong(*map(text.everywhere, sides))

@@ -78,9 +78,11 @@ SCATTER: Final = 5
 SUM_VALUES: Final = 6
 """Adds values to sums over points. Words: three counts, sum and its steps, slot and its steps."""
 SUM_PRODUCTS: Final = 7
-"""Adds [p, k] times [k, q] to sums over points. Words: p, q, k, sum and step by row, left and two, right and two."""
+"""Adds [p, k] times [k, q] to sums over points. Words: p, q, k, sum and step by row, left and two steps, right and two
+steps, and of which side zeros are strong: 1 for the left, 2 for the right, 3 for both."""
 PRODUCT_SLOTS: Final = 8
-"""[b, p, k] times [b, k, q]. Words: b, p, q, k, result and three steps, left and three steps, right and three steps."""
+"""[b, p, k] times [b, k, q]. Words: b, p, q, k, result and three steps, left and three steps, right and three
+steps, and of which side zeros are strong: 1 for the left, 2 for the right, 3 for both."""
 PRODUCT_UNIFORM: Final = 9
 """The same with a uniform right side."""
 
@@ -95,7 +97,7 @@ def _product(name: str, right: str) -> Kind:
         Access("s", 9, ((batch, 10), (rows, 11), (inner, 12))),
         Access(right, 13, ((batch, 14), (inner, 15), (columns, 16))),
     )
-    return Kind(name, 17, (batch, rows, columns, inner), accesses, operands=right)
+    return Kind(name, 18, (batch, rows, columns, inner), accesses, operands=right)
 
 
 def _map_accesses(spaces: str) -> tuple[Access, ...]:
@@ -134,7 +136,7 @@ _FIXED: Final = (
     Kind("sum_values", 12, (1, 2, 3), _map_accesses("as")),
     Kind(
         "sum_products",
-        12,
+        13,
         (1, 2, 3),
         (
             Access("a", 4, ((1, 5), (2, NEXT))),

@@ -6,10 +6,18 @@ points alone. Lanes past the last point add nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from gradmill_server.engine.backends.native.array_tape.loops import ArrayHandlerText, Loop, Place, nested
+from gradmill_server.engine.backends.native.array_tape.loops import (
+    ArrayHandlerText,
+    Loop,
+    Place,
+    Strong,
+    nested,
+    strong_sides,
+)
 from gradmill_server.engine.backends.native.array_tape.records import AXES
 from gradmill_server.engine.backends.native.frame import BYTES_PER_LANE
 from gradmill_server.engine.backends.native.handler_text import HandlerText
@@ -41,25 +49,37 @@ def sum_values_handler(text: ArrayHandlerText) -> HandlerText:
 
 
 def sum_products_handler(text: ArrayHandlerText) -> HandlerText:
-    """Write the handler that adds [p, k] times [k, q] to sums over points: full blocks by tiles, others masked."""
+    """Write the handler that adds [p, k] times [k, q] to sums over points.
+
+    Full blocks go by tiles, with zeros of one side strong, or of none. What is left goes one element after the other.
+    """
     counts = _Counts(*[text.word() for _ in range(3)])
     places = _Places(text.place("a", 1), text.place("s", 2), text.place("s", 2))
+    strong = text.word()
     past = text.write(f"add i64 {text.field('row')}, {text.lanes}")
     full = text.write(f"icmp sle i64 {past}, {text.field('end')}")
-    text.branch(full, "full", "partial")
-    text.open_block("full")
-    text.branch(text.write(f"icmp eq i64 {counts.inner}, 1"), "outer", "matrix")
-    text.open_block("outer")
-    _tiled(text, counts._replace(inner=_ONE), places)
-    text.lines.append("  br label %done")
-    text.open_block("matrix")
-    _tiled(text, counts, places)
-    text.lines.append("  br label %done")
-    text.open_block("partial")
-    _each(text, (1, 1), counts, places, _masks(text))
+    for side in (0, _LEFT, _RIGHT):
+        meant = text.write(f"and i1 {full}, {text.write(f'icmp eq i64 {strong}, {side}')}")
+        text.branch(meant, f"strong{side}", f"strong{side}.else")
+        text.open_block(f"strong{side}")
+        _tiled(text, counts, places, side)
+        text.lines.append("  br label %done")
+        text.open_block(f"strong{side}.else")
+    _each(text, (1, 1), counts, places, _Masks(_masks(text), strong_sides(text, strong)))
     text.lines.append("  br label %done")
     text.open_block("done")
     return text.leave()
+
+
+_LEFT, _RIGHT = 1, 2
+"""Of which side zeros are strong."""
+
+
+class _Masks(NamedTuple):
+    """Which lanes of each vector have a point, and of which side zeros are strong."""
+
+    there: Sequence[Mask]
+    strong: Strong
 
 
 class _Counts(NamedTuple):
@@ -78,11 +98,7 @@ class _Places(NamedTuple):
     right: Place
 
 
-_ONE: Final = "1"
-"""An inner extent that is known to be 1: the product is an outer one."""
-
-
-def _tiled(text: ArrayHandlerText, counts: _Counts, places: _Places) -> None:
+def _tiled(text: ArrayHandlerText, counts: _Counts, places: _Places, side: int) -> None:
     """Write loops over tiles, and over the rows and columns left over."""
     high, wide = _TILE[text.width]
     for tall, first_row, row_count in _parts(text, counts.rows, high):
@@ -96,7 +112,7 @@ def _tiled(text: ArrayHandlerText, counts: _Counts, places: _Places) -> None:
                         Place(_along(text, places.left, 0, first_row), places.left.steps),
                         Place(_along(text, places.right, 1, first_column), places.right.steps),
                     )
-                    _each(text, (tall, broad), _Counts(row_count, column_count, counts.inner), moved, ())
+                    _each(text, (tall, broad), _Counts(row_count, column_count, counts.inner), moved, side)
 
 
 def _parts(text: ArrayHandlerText, count: str, size: int) -> list[tuple[int, str, str]]:
@@ -106,9 +122,7 @@ def _parts(text: ArrayHandlerText, count: str, size: int) -> list[tuple[int, str
     return [(size, "0", whole), (1, covered, text.write(f"sub i64 {count}, {covered}"))]
 
 
-def _each(
-    text: ArrayHandlerText, tile: tuple[int, int], counts: _Counts, places: _Places, masks: Sequence[Mask]
-) -> None:
+def _each(text: ArrayHandlerText, tile: tuple[int, int], counts: _Counts, places: _Places, masks: _Masks | int) -> None:
     """Write the loops over tiles of one size."""
     total, left, right = places
     tall, broad = tile
@@ -126,7 +140,7 @@ def _each(
     rows.close()
 
 
-def _tile(text: ArrayHandlerText, tile: tuple[int, int], inner: str, places: _Places, masks: Sequence[Mask]) -> None:
+def _tile(text: ArrayHandlerText, tile: tuple[int, int], inner: str, places: _Places, masks: _Masks | int) -> None:
     """Write the additions of all lanes of a block to the sums of one tile, one partial sum's vector after the other."""
     total, left, right = places
     tall, broad = tile
@@ -138,17 +152,33 @@ def _tile(text: ArrayHandlerText, tile: tuple[int, int], inner: str, places: _Pl
     for part in range(parts):
         within = part * text.vector_bytes
         held = [text.load_at(row, column + within) for row, column in sums]
-        if masks:
+        if isinstance(masks, _Masks):
             for group in range(part, text.groups, parts):
-                held = _over_inner(text, inner, operands, steps, held, group, masks[group], tall)
+                held = _over_inner(text, inner, operands, steps, held, group, _masked(masks, group), tall)
         else:
             moves = [parts * text.vector_bytes] * len(steps)
             pointers = [text.offset(place, within) for place in operands]
             loop = Loop(text, text.groups // parts, list(zip(pointers, moves, strict=True)), held)
-            loop.close(_over_inner(text, inner, loop.pointers, steps, loop.carried, 0, None, tall))
+            loop.close(_over_inner(text, inner, loop.pointers, steps, loop.carried, 0, _TAKEN[masks], tall))
             held = loop.carried
         for value, (row, column) in zip(held, sums, strict=True):
             text.store_at(value, row, column + within)
+
+
+Taken = Callable[[Lanes, Lanes], Mask | None]
+"""Given a vector of either side, returns the lanes in which their product is added; None for all."""
+
+_TAKEN: Final[Mapping[int, Taken]] = MappingProxyType(
+    {
+        0: lambda _left, _right: None,
+        _LEFT: lambda left, _right: left.differs(0.0),
+        _RIGHT: lambda _left, right: right.differs(0.0),
+    }
+)
+
+
+def _masked(masks: _Masks, group: int) -> Taken:
+    return lambda left, right: masks.there[group] & ~masks.strong.dead(left, right)
 
 
 def _over_inner(
@@ -158,21 +188,18 @@ def _over_inner(
     steps: Sequence[str],
     held: Sequence[Lanes],
     group: int,
-    mask: Mask | None,
+    taken: Taken,
     tall: int,
 ) -> list[Lanes]:
     """Write the loop over k for one vector of points; return the new partial sums."""
-
-    def added(pointers: Sequence[str], before: Sequence[Lanes]) -> list[Lanes]:
-        values = [text.load(pointer, group) for pointer in pointers]
-        pairs = [(one, other) for one in values[:tall] for other in values[tall:]]
-        new = [one.times_plus(other, old) for (one, other), old in zip(pairs, before, strict=True)]
-        return new if mask is None else [select(mask, *pair) for pair in zip(new, before, strict=True)]
-
-    if inner == _ONE:
-        return added(operands, held)
     loop = Loop(text, inner, list(zip(operands, steps, strict=True)), held)
-    loop.close(added(loop.pointers, loop.carried))
+    values = [text.load(pointer, group) for pointer in loop.pointers]
+    pairs = [(one, other) for one in values[:tall] for other in values[tall:]]
+    new = []
+    for (one, other), before in zip(pairs, loop.carried, strict=True):
+        after, mask = one.times_plus(other, before), taken(one, other)
+        new.append(after if mask is None else select(mask, after, before))
+    loop.close(new)
     return loop.carried
 
 
