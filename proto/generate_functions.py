@@ -27,6 +27,7 @@ _OPERANDS = {
     "clip": ("x", "low", "high"),
     "heaviside": ("x", "value_at_zero"),
     "huber": ("x", "delta"),
+    "polygamma": ("n", "x"),
     "where": ("condition", "x", "y"),
 }
 

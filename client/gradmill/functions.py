@@ -41,6 +41,7 @@ __all__ = [
     "cosh",
     "deg2rad",
     "degrees",
+    "digamma",
     "divide",
     "elu",
     "equal",
@@ -57,6 +58,7 @@ __all__ = [
     "fmax",
     "fmin",
     "fmod",
+    "gammaln",
     "gelu",
     "greater",
     "greater_equal",
@@ -68,6 +70,7 @@ __all__ = [
     "isnan",
     "less",
     "less_equal",
+    "lgamma",
     "ln",
     "log",
     "log1p",
@@ -76,6 +79,7 @@ __all__ = [
     "log_expit",
     "log_sigmoid",
     "logaddexp",
+    "loggamma",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -95,8 +99,10 @@ __all__ = [
     "normal_pdf",
     "normal_ppf",
     "not_equal",
+    "polygamma",
     "pow",
     "power",
+    "psi",
     "rad2deg",
     "radians",
     "reciprocal",
@@ -118,6 +124,7 @@ __all__ = [
     "swish",
     "tan",
     "tanh",
+    "trigamma",
     "true_divide",
     "trunc",
     "where",
@@ -292,6 +299,18 @@ def deg2rad(x: Operand, /) -> Expression:
 radians = deg2rad
 
 
+def digamma(x: Operand, /) -> Expression:
+    """The derivative of lgamma; infinite at 0, NaN at negative whole numbers.
+
+    Shape: that of x.
+    Derivative by convention: inf at 0 and negative whole numbers.
+    """
+    return apply("digamma", x)
+
+
+psi = digamma
+
+
 def divide(x: Operand, y: Operand, /) -> Expression:
     """The quotient x / y.
 
@@ -442,10 +461,10 @@ def heaviside(x: Operand, value_at_zero: Operand, /) -> Expression:
 
 
 def huber(x: Operand, delta: Operand, /) -> Expression:
-    """Huber's loss, as huber(x, delta): x*x/2 up to |x| = delta, and its tangent beyond; NaN for delta < 0.
+    """Huber's loss, as huber(x, delta): x*x/2 from -delta to delta, its tangents beyond; NaN for delta < 0.
 
     Shape: the one that those of x and delta broadcast to.
-    Derivative by convention: at |x| = delta the second derivatives are those from within.
+    Derivative by convention: at -delta and delta the second derivatives are those from within.
     """
     return apply("huber", x, delta)
 
@@ -502,6 +521,19 @@ def less_equal(x: Operand, y: Operand, /) -> Expression:
     Derivative by convention: 0 throughout.
     """
     return apply("less_equal", x, y)
+
+
+def lgamma(x: Operand, /) -> Expression:
+    """The logarithm of the magnitude of the gamma function; infinite at 0 and negative whole numbers.
+
+    Shape: that of x.
+    Derivative by convention: -inf at 0, NaN at negative whole numbers.
+    """
+    return apply("lgamma", x)
+
+
+gammaln = lgamma
+loggamma = lgamma
 
 
 def log(x: Operand, /) -> Expression:
@@ -683,6 +715,15 @@ def not_equal(x: Operand, y: Operand, /) -> Expression:
     return apply("not_equal", x, y)
 
 
+def polygamma(n: Operand, x: Operand, /) -> Expression:
+    """The n-th derivative of digamma, as polygamma(n, x), for n rounded to a whole number from 0 to 100.
+
+    Shape: the one that those of n and x broadcast to.
+    Derivative by convention: 0 throughout by n.
+    """
+    return apply("polygamma", n, x)
+
+
 def power(x: Operand, y: Operand, /) -> Expression:
     """x to the power y, by IEEE 754: 1 for y = 0, NaN for a negative x and a fractional y.
 
@@ -848,6 +889,15 @@ def tanh(x: Operand, /) -> Expression:
     Shape: that of x.
     """
     return apply("tanh", x)
+
+
+def trigamma(x: Operand, /) -> Expression:
+    """The derivative of digamma; infinite at 0 and negative whole numbers.
+
+    Shape: that of x.
+    Derivative by convention: NaN at negative whole numbers.
+    """
+    return apply("trigamma", x)
 
 
 def trunc(x: Operand, /) -> Expression:
@@ -1232,6 +1282,17 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         parameters=("axis: a whole number",),
     ),
     OperationInfo(
+        name="digamma",
+        aliases=("psi",),
+        arity=1,
+        summary="The derivative of lgamma; infinite at 0, NaN at negative whole numbers.",
+        convention="inf at 0 and negative whole numbers",
+        maximum_arity=1,
+        signature="digamma(x)",
+        result_shape="that of x",
+        parameters=(),
+    ),
+    OperationInfo(
         name="divide",
         aliases=("true_divide",),
         arity=2,
@@ -1455,8 +1516,8 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         name="huber",
         aliases=(),
         arity=2,
-        summary="Huber's loss, as huber(x, delta): x*x/2 up to |x| = delta, and its tangent beyond; NaN for delta < 0.",
-        convention="at |x| = delta the second derivatives are those from within",
+        summary="Huber's loss, as huber(x, delta): x*x/2 from -delta to delta, its tangents beyond; NaN for delta < 0.",
+        convention="at -delta and delta the second derivatives are those from within",
         maximum_arity=2,
         signature="huber(x, y)",
         result_shape="the one that those of the operands broadcast to",
@@ -1537,6 +1598,17 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         maximum_arity=2,
         signature="x <= y",
         result_shape="the one that those of the operands broadcast to",
+        parameters=(),
+    ),
+    OperationInfo(
+        name="lgamma",
+        aliases=("gammaln", "loggamma"),
+        arity=1,
+        summary="The logarithm of the magnitude of the gamma function; infinite at 0 and negative whole numbers.",
+        convention="-inf at 0, NaN at negative whole numbers",
+        maximum_arity=1,
+        signature="lgamma(x)",
+        result_shape="that of x",
         parameters=(),
     ),
     OperationInfo(
@@ -1812,6 +1884,17 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         maximum_arity=2,
         signature="outer(x, y)",
         result_shape="elements of x by elements of y",
+        parameters=(),
+    ),
+    OperationInfo(
+        name="polygamma",
+        aliases=(),
+        arity=2,
+        summary="The n-th derivative of digamma, as polygamma(n, x), for n rounded to a whole number from 0 to 100.",
+        convention="0 throughout by n",
+        maximum_arity=2,
+        signature="polygamma(x, y)",
+        result_shape="the one that those of the operands broadcast to",
         parameters=(),
     ),
     OperationInfo(
@@ -2205,6 +2288,17 @@ CATALOGUE: tuple[OperationInfo, ...] = (
         signature="transpose(x, axes=None)",
         result_shape="that of x, its axes in the order given",
         parameters=("axes: a list of whole numbers",),
+    ),
+    OperationInfo(
+        name="trigamma",
+        aliases=(),
+        arity=1,
+        summary="The derivative of digamma; infinite at 0 and negative whole numbers.",
+        convention="NaN at negative whole numbers",
+        maximum_arity=1,
+        signature="trigamma(x)",
+        result_shape="that of x",
+        parameters=(),
     ),
     OperationInfo(
         name="trunc",

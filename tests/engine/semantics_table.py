@@ -128,6 +128,12 @@ ROOTS = (
     _case("atan2(x, y)", (0.0, 0.0), 0.0, (0.0, 0.0)),
     _case("asin(x)", (1.0,), HALF_PI, (INF,), plain=Outcome(HALF_PI, (INF,))),
     _case("acos(x)", (-1.0,), math.pi, (-INF,)),
+    _case("lgamma(x)", (0.0,), INF, (-INF,)),
+    _case("lgamma(x)", (-1.0,), INF, (NAN,)),
+    _case("digamma(x)", (-1.0,), NAN, (INF,)),
+    _case("digamma(x)", (0.0,), -INF, (INF,)),
+    _case("trigamma(x)", (0.0,), INF, (-INF,)),
+    _case("polygamma(x, y)", (2.0, 0.0), -INF, (0.0, INF)),
     _case("acosh(x)", (1.0,), 0.0, (INF,)),
     _case("acosh(x)", (-2.0,), NAN, (NAN,)),
     _case("atanh(x)", (-1.0,), -INF, (INF,)),
@@ -205,29 +211,6 @@ EXPONENTIALS = (
 
 CASES = (*EXTREMES, *ROOTS, *POWERS, *CHOICES, *QUOTIENTS_AND_LOGARITHMS, *EXPONENTIALS)
 """Every row whose operations exist."""
-
-
-class Waiting(NamedTuple):
-    """A row of the contract whose operation does not exist yet.
-
-    Attributes:
-        label: what people call it.
-        names: the names under which the operation would be called.
-        value: the promised value.
-        gradient: the promised gradient.
-    """
-
-    label: str
-    names: tuple[str, ...]
-    value: float
-    gradient: tuple[float, ...]
-
-
-WAITING = (
-    Waiting("lgamma at 0", ("lgamma", "gammaln", "loggamma"), INF, (-INF,)),
-    Waiting("digamma at -1", ("digamma", "psi"), NAN, (INF,)),
-)
-"""Rows to be moved to `CASES` once their operation exists."""
 
 
 class ArrayCase(NamedTuple):

@@ -42,13 +42,11 @@ from tests.engine.semantics_table import (
     MEANINGS,
     SECOND_DERIVATIVES,
     STABLE_SPELLINGS,
-    WAITING,
     ArrayCase,
     Case,
     HigherCase,
     Outcome,
     StableSpelling,
-    Waiting,
 )
 
 NAMES = ("x", "y")
@@ -129,12 +127,6 @@ def test_a_derivative_is_marked_only_when_it_was_asked_for() -> None:
     graph = read("sqrt(x)", 1)
     assert at_matrix(graph, [[0.0]], Kind.VALUE).point_flags.tolist() == [0]
     assert at_matrix(graph, [[0.0]], Kind.GRADIENT).point_flags.tolist() == [DERIVATIVE_NOT_FINITE]
-
-
-@pytest.mark.parametrize("row", WAITING, ids=lambda row: row.label)
-def test_a_row_waits_only_for_an_operation_that_does_not_exist(row: Waiting) -> None:
-    """No operation is offered whose awkward points are promised but not tested."""
-    assert not set(row.names) & {*ops.FUNCTION_NAMES, *ops.TABLE}
 
 
 def derivative_at(formula: str, point: tuple[float, ...], by: str) -> float:

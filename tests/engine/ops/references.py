@@ -21,6 +21,7 @@ from tests.engine.ops.exact import (
     step,
     zeros,
 )
+from tests.engine.ops.gamma_references import GAMMA
 from tests.engine.ops.special_references import ACTIVATIONS, SPECIAL
 
 __all__ = ["MP", "REFERENCES", "Number", "Reference"]
@@ -230,5 +231,5 @@ PIECEWISE = {
     "isfinite": indicator(lambda _x: True),
 }
 
-REFERENCES: dict[str, Reference] = ARITHMETIC | EXPONENTIAL | TRIGONOMETRIC | SPECIAL | ACTIVATIONS | PIECEWISE
+REFERENCES: dict[str, Reference] = ARITHMETIC | EXPONENTIAL | TRIGONOMETRIC | SPECIAL | GAMMA | ACTIVATIONS | PIECEWISE
 """Every operation's reference by the operation's name."""

@@ -15,6 +15,7 @@ from gradmill_server.engine.ir import FloatArray
 from gradmill_server.engine.vector_math import PAIRS
 
 from tests.engine.ops.accuracy import unit
+from tests.engine.ops.gamma_references import polygamma_terms, reflected_factor
 from tests.engine.ops.references import MP, REFERENCES, Number
 from tests.engine.ops.special_references import sinc_terms
 from tests.engine.vector_math.compiled import results_of
@@ -87,6 +88,9 @@ _CANCELLING: dict[str, Callable[..., Number]] = {
     # likes; the sum is taken with the digits of two float64.
     "logaddexp": lambda x, y: MP.ldexp(max(x, y), -50),
     "sinc_slope": sinc_terms,
+    "lgamma": lambda x: max(abs(reflected_factor(MP.mpf(x))), 1) if x < 0 else 0,
+    "digamma": lambda x: polygamma_terms(0, MP.mpf(x)),
+    "polygamma": lambda n, x: polygamma_terms(n, MP.mpf(x)),
 }
 """Of results that cross zero by cancelling, the size below which they keep no more digits, as the docstring says."""
 
@@ -121,9 +125,14 @@ def _of_reduction(point: Sequence[float], results: Sequence[float]) -> float:
     return float(abs(MP.mpf(high) + MP.mpf(low) - exact) / unit(exact))
 
 
+def _of_magnitude(point: Sequence[float], results: Sequence[float]) -> float:
+    return units_off(results[0], abs(REFERENCES["polygamma"].value(*map(MP.mpf, point))))
+
+
 _ERRORS: dict[str, Callable[[Sequence[float], Sequence[float]], float]] = {
     **{name: _against_both(*operations) for operations, name in PAIRS.items()},
     "reduction_of_huge": _of_reduction,
+    "polygamma_magnitude": _of_magnitude,
 }
 """How the error is told of what is no row of the table of operations."""
 

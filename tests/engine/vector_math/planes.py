@@ -152,12 +152,40 @@ def losses() -> Plane:
     )
 
 
+def _orders(count: int) -> FloatArray:
+    """Return orders of derivatives, most of them small."""
+    random = generator()
+    small = random.integers(1, 4, count)
+    return np.where(random.integers(0, 2, count) > 0, small, random.integers(1, 101, count)).astype(np.float64)
+
+
+def orders_and_positive() -> Plane:
+    """Return orders of derivatives and positive arguments of all sizes, most of them where no term outweighs all."""
+    random = generator()
+    sizes = every_binade()
+    ordinary = np.concatenate([random.uniform(0.0, 10.0, 4000), random.uniform(0.0, 250.0, 4000)])
+    return _together((_orders(len(sizes)), sizes), (_orders(8000), ordinary))
+
+
+def orders_and_arguments() -> Plane:
+    """Return orders of derivatives, none too, and arguments of either sign but for poles, near these too."""
+    random = generator()
+    near_poles = -np.floor(random.uniform(0.0, 30.0, 2000)) + magnitudes(-40, -1, 2000)
+    negative = np.concatenate([-random.uniform(0.0, 40.0, 3500), -every_binade(-1000, 40), near_poles])
+    negative = negative[negative != np.rint(negative)]
+    positive = orders_and_positive()
+    none = random.uniform(-5.0, 20.0, 1000)
+    return _together(positive, (_orders(len(negative)), negative), (np.zeros(1000), none))
+
+
 PLANES: dict[str, Callable[[], Plane]] = {
     "power": powers,
     "hypot": lengths,
     "atan2": directions,
     "logaddexp": exponents_of_sums,
     "xlogy": factors_and_logarithms,
+    "polygamma": orders_and_arguments,
+    "polygamma_magnitude": orders_and_positive,
     "huber": losses,
     "fmod": quotients,
     "mod": quotients,

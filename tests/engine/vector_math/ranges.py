@@ -101,6 +101,20 @@ def _huge_angles() -> tuple[FloatArray]:
     return (np.concatenate([sizes[0::2], -sizes[1::2], near[near >= LEAST_HUGE], named, -named]),)
 
 
+class _OffPoles(Range):
+    """A range less the poles at 0 and at negative whole numbers."""
+
+    def points(self) -> tuple[FloatArray]:
+        """Return the range's points but for poles."""
+        (numbers,) = super().points()
+        return (numbers[(numbers > 0.0) | (numbers != np.rint(numbers))],)
+
+
+_GAMMA = _OffPoles(
+    spans=((0.0, 4.0), (-8.0, 0.0), (-200.0, 200.0)),
+    seams=(*map(float, range(1, 21)), 0.5, 1.4616321449683622, 1.5, 2.5, 170.6, 2.0**-60, 2.0**60, 1e300, LEAST_NORMAL),
+)
+
 _ONE_ARGUMENT: dict[str, Range] = {
     **dict.fromkeys(("exp", "expm1", "sigmoid", "softplus", "sinh", "cosh", "tanh", "sech"), _EXPONENTIAL),
     "exp2": Range(
@@ -144,6 +158,7 @@ _ONE_ARGUMENT: dict[str, Range] = {
             high=BELOW_ONE,
         ),
     ),
+    **dict.fromkeys(("lgamma", "digamma", "trigamma"), _GAMMA),
     **dict.fromkeys(
         ("sinc", "sinc_slope"),
         Range(spans=((-5.0, 5.0), (-1e3, 1e3)), seams=(0.5, 1.0, 1.4303, 1.5, 2.0, 2.5, 3.0, 100.0, 2.0**52, 2.0**53)),

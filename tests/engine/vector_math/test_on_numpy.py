@@ -12,17 +12,23 @@ from tests.engine.vector_math.compiled import bits_of, evaluated
 from tests.engine.vector_math.numbers import SPECIALS, pairs
 from tests.engine.vector_math.ranges import points
 
-USED = ("silu", "gelu", "erfinv", "erfinv_slope", "normal_ppf", "normal_ppf_slope", "sinc", "sinc_slope")
+_EVERY = 7
+"""Of the points at which machine code is measured, this share is enough for what is the same text."""
+
+USED = tuple(
+    name
+    for name in FUNCTIONS
+    if name in {"silu", "gelu", "erfinv", "normal_ppf", "sinc", "lgamma", "digamma", "trigamma", "polygamma"}
+    or name.endswith("_slope")
+)
 """Functions that give the table of operations its values."""
 
 
 @pytest.mark.parametrize("name", USED)
-def test_numpy_gives_what_the_machine_code_gives(name: str) -> None:
-    """Over the whole range the two are a last place apart at most, and NumPy's is as near to the exact value."""
-    arguments = points(name)
-    result = on_numpy(name)(*arguments)
-    np.testing.assert_array_max_ulp(result, evaluated(name, *arguments), maxulp=1)
-    assert measure(name, arguments, [result]).worst <= FUNCTIONS[name].bound
+def test_numpy_keeps_the_machine_codes_bound(name: str) -> None:
+    """Over its whole range a function carried out by NumPy errs by no more than it says."""
+    arguments = [each[::_EVERY] for each in points(name)]
+    assert measure(name, arguments, [on_numpy(name)(*arguments)]).worst <= FUNCTIONS[name].bound
 
 
 @pytest.mark.parametrize("name", [name for name, function in FUNCTIONS.items() if function.results == 1])

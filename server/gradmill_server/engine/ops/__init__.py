@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from gradmill_server.engine.ir import GraphBuilder, Parameters
-from gradmill_server.engine.ops import activations, arithmetic, exponential, piecewise, special, trigonometric
+from gradmill_server.engine.ops import activations, arithmetic, exponential, gamma, piecewise, special, trigonometric
 from gradmill_server.engine.ops.array_operation import ArrayOperation, InvalidParameter
 from gradmill_server.engine.ops.arrays import ARRAY_OPERATIONS
 from gradmill_server.engine.ops.operation import Operation, Partial, Select, Strong
@@ -35,7 +35,7 @@ Row: TypeAlias = Operation | ArrayOperation
 
 def _table() -> Mapping[str, Operation]:
     rows: dict[str, Operation] = {}
-    for family in (arithmetic, exponential, trigonometric, special, activations, piecewise):
+    for family in (arithmetic, exponential, trigonometric, special, gamma, activations, piecewise):
         for row in family.OPERATIONS:
             if row.name in rows or len(row.domain) != row.arity:
                 message = f"operation {row.name!r} is in the table twice, or lacks a domain for an operand"

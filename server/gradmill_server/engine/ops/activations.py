@@ -109,11 +109,11 @@ OPERATIONS = (
     ),
     Operation(
         name="huber",
-        summary="Huber's loss, as huber(x, delta): x*x/2 up to |x| = delta, and its tangent beyond; NaN for delta < 0.",
+        summary="Huber's loss, as huber(x, delta): x*x/2 from -delta to delta, its tangents beyond; NaN for delta < 0.",
         value=_huber_value,
         lanes=vector_function("huber"),
         partials=(_huber_by_x, _huber_by_delta),
-        convention="at |x| = delta the second derivatives are those from within",
+        convention="at -delta and delta the second derivatives are those from within",
         domain=(REALS, Interval(0.0, 30.0)),
         source="P. J. Huber, Ann. Math. Statist. 35, 1964",
     ),

@@ -24,25 +24,33 @@ _Floats = npt.NDArray[np.float64]
 _CHUNK: Final = 4096
 """How many points are computed at a time, so that what is in between stays in a processor's cache."""
 
-_SPLITTER: Final = 134217729.0
-"""2**27 + 1: cuts a float64 into two halves of 26 bits."""
+_UPPER_HALF: Final = np.int64(-(2**27))
+"""Masks a float64 down to its first 26 digits: with what is left over, of 27, products are exact but for 2**-106."""
 
 
 def _halves(x: _Floats) -> tuple[_Floats, _Floats]:
-    scaled = _SPLITTER * x
-    head = scaled - (scaled - x)
+    head = (x.view(np.int64) & _UPPER_HALF).view(np.float64)
     return head, x - head
 
 
 def _fused(x: _Floats, y: _Floats, z: _Floats) -> _Floats:
-    """Return x·y + z, rounded once but for rare ties; where a half overflows, rounded twice."""
+    """Return x·y + z, rounded once but for rare ties; beside infinities and NaN, rounded twice."""
     product = x * y
     (x_head, x_tail), (y_head, y_tail) = _halves(x), _halves(y)
-    lost = ((x_head * y_head - product) + x_head * y_tail + x_tail * y_head) + x_tail * y_tail
+    lost = x_head * y_head
+    lost -= product
+    lost += x_head * y_tail
+    lost += x_tail * y_head
+    lost += x_tail * y_tail
     total = product + z
     part = total - product
-    rest = (product - (total - part)) + (z - part) + lost
-    return np.where(np.isfinite(rest), total + rest, total)
+    rest = z - part
+    part -= total
+    part += product
+    rest = rest + part
+    rest = rest + lost
+    exact = total + rest
+    return exact if np.isfinite(exact).all() else np.where(np.isfinite(rest), exact, total)
 
 
 _INSTRUCTIONS: Mapping[str, Callable[..., _Array]] = MappingProxyType(
