@@ -55,7 +55,7 @@ _CLOSE = 1e-9
 _POINTS = 1_024
 _MIXTURE = Size(1_000, 10, 5)
 _ROSENBROCK = 100
-_HESSIANS = 64
+_HESSIANS = 1_000
 
 
 def graph_of(function: gm.Expression | gm.TracedFunction) -> Graph:
@@ -106,6 +106,9 @@ class Ours:
             points.count,
             program.point_bytes,
             Reduction.SUM,
+            (lambda start, stop: program.evaluate_sums(points.part(start, stop), LIMITS, nothing))
+            if program.sums_points
+            else None,
         )
 
     def numbers(self) -> Numbers:

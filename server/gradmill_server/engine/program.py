@@ -9,7 +9,7 @@ import numpy as np
 
 from gradmill_server.engine.autodiff import Propagation
 from gradmill_server.engine.backends.choice import Road, executable, loops_run_natively, road
-from gradmill_server.engine.backends.results import ResultGroup
+from gradmill_server.engine.backends.results import ResultGroup, SummingExecutable
 from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.derivatives.differentiation import Differentiated, DirectionInput, Part, differentiate
 from gradmill_server.engine.errors import InvalidPoints, LimitExceeded
@@ -195,6 +195,42 @@ class Program:
         columns = [*points.arrays, *further]
         members, flags = self._executable.evaluate_columns(columns, points.count, limits, checkpoint)
         return Evaluation(self._by_input(members, points.count), flags)
+
+    @property
+    def sums_points(self) -> bool:
+        """Whether `evaluate_sums` is there: sums over points are made without results for each point."""
+        return isinstance(self._executable, SummingExecutable)
+
+    def evaluate_sums(
+        self,
+        points: PointBatch,
+        limits: Limits,
+        checkpoint: Checkpoint,
+        directions: Sequence[Mapping[str, FloatArray]] = (),
+    ) -> Evaluation:
+        """Evaluate at a batch of points and add all results up, in an order that depends on their number alone.
+
+        It takes and raises the same as `evaluate`, and is there only where `sums_points` says so.
+
+        Returns:
+            Arrays [1, ...] of sums, and flags that mark no point: a point's results are never looked at by themselves.
+        """
+        if not isinstance(self._executable, SummingExecutable):
+            message = "this program has results for each point only"
+            raise TypeError(message)
+        points.check_limit(limits)
+        further = self._checked(directions, points.count) if self._directions or directions else ()
+        columns = [*points.block(0, points.count), *further]
+        made = [part for part in self._parts if part.is_row or size(part.shape)]
+        members, flags = self._executable.evaluate_sums(columns, points.count, range(len(made)), limits, checkpoint)
+        one_row = [[member[np.newaxis] for member in group] for group in members]
+        if points.matrix is None:
+            return Evaluation(self._by_input(one_row, 1), flags)
+        rows = [
+            np.concatenate([member.reshape(1, member.size) for member in group], axis=1) if part.is_row else group[0]
+            for part, group in zip(made, one_row, strict=True)
+        ]
+        return Evaluation(self._by_matrix(rows, 1), flags)
 
     def _checked(self, directions: Sequence[Mapping[str, FloatArray]], count: int) -> list[FloatArray]:
         """Return the arrays of directions in the order of the graph's further inputs."""

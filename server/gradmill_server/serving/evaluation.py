@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,14 +126,16 @@ class Evaluator:
     ) -> Evaluation:
         """Return results as they are to be written: directions first, and without points where they are reduced."""
 
-        def evaluate(start: int, stop: int) -> Evaluation:
+        def on_block(method: Callable[..., Evaluation], start: int, stop: int) -> Evaluation:
             context.checkpoint()
             block = points if stop - start == points.count else points.part(start, stop)
             own = [part(entry, start, stop) for entry in directions]
-            return program.evaluate(block, self._limits, context.checkpoint, own)
+            return method(block, self._limits, context.checkpoint, own)
 
+        evaluate = functools.partial(on_block, program.evaluate)
         if reduction is not Reduction.NONE:
-            return evaluate_reduced(evaluate, points.count, program.point_bytes, reduction)
+            sums = functools.partial(on_block, program.evaluate_sums) if program.sums_points else None
+            return evaluate_reduced(evaluate, points.count, program.point_bytes, reduction, sums)
         evaluation = evaluate(0, points.count)
         return evaluation if not directions else _directions_first(program.wants, evaluation)
 

@@ -22,32 +22,53 @@ def block_points(point_bytes: int) -> int:
     return 1 << fitting.bit_length() - 1
 
 
+SUMMED_POINTS = 8192
+"""Points that a program that sums them itself is given at a time."""
+
+
 def evaluate_reduced(
-    evaluate: Callable[[int, int], Evaluation], count: int, point_bytes: int, reduction: Reduction
+    evaluate: Callable[[int, int], Evaluation],
+    count: int,
+    point_bytes: int,
+    reduction: Reduction,
+    sums: Callable[[int, int], Evaluation] | None = None,
 ) -> Evaluation:
     """Return sums or means over points, without the axis of points, and the flags of each point.
 
     Points are evaluated block by block; what is held at a time is a block's results and, for each binary digit of the
-    number of blocks, a sum. The bits are those of `pairwise_sum` over all points at once.
+    number of blocks, a sum. The bits are those of `pairwise_sum` over all points at once; with a program that sums
+    points itself those of its own order within blocks of 8,192 points, and of `pairwise_sum` over the blocks.
 
     Args:
         evaluate: gives the results at the points start..stop.
         count: the number of points.
         point_bytes: bytes of the results at one point.
         reduction: a sum or a mean.
+        sums: gives the sums of results at the points start..stop, as those of one point, where the program makes them;
+            it marks no points.
     """
     step = block_points(point_bytes)
+    block, total, flags = _added_up(sums or evaluate, count, SUMMED_POINTS if sums else step)
+    if sums and not np.isfinite(total).all():
+        # Some point may have a result that is not finite; which ones is seen only where each is computed by itself.
+        block, total, flags = _added_up(evaluate, count, step)
+    if reduction is Reduction.MEAN:
+        with np.errstate(all="ignore"):
+            total = np.asarray(total / np.float64(count)).astype(total.dtype, copy=False)
+    return Evaluation(_taken_apart(total, block), flags)
+
+
+def _added_up(
+    evaluate: Callable[[int, int], Evaluation], count: int, step: int
+) -> tuple[Evaluation, FloatArray, npt.NDArray[np.uint8]]:
+    """Return the last block's results, the sum of all blocks', and the flags of all points."""
     sums = _PairwiseSums()
     flags: list[npt.NDArray[np.uint8]] = []
     for start in range(0, max(1, count), step):
         block = evaluate(start, min(start + step, count))
         sums.append(pairwise_sum(_as_matrix(block)))
         flags.append(block.point_flags)
-    total = sums.total()
-    if reduction is Reduction.MEAN:
-        with np.errstate(all="ignore"):
-            total = np.asarray(total / np.float64(count)).astype(total.dtype, copy=False)
-    return Evaluation(_taken_apart(total, block), np.concatenate(flags))
+    return block, sums.total(), np.concatenate(flags)
 
 
 def _as_matrix(block: Evaluation) -> FloatArray:

@@ -15,7 +15,13 @@ from typing import Final
 from gradmill_server.engine import ops
 from gradmill_server.engine.autodiff import local_partial
 from gradmill_server.engine.backends.native.array_tape.executable import ArrayTapeExecutable
-from gradmill_server.engine.backends.native.array_tape.operations import arrays_run_natively, largest_value, work
+from gradmill_server.engine.backends.native.array_tape.operations import (
+    PRODUCT,
+    PUT,
+    arrays_run_natively,
+    largest_value,
+    work,
+)
 from gradmill_server.engine.backends.native.levels import host_level, missing_features
 from gradmill_server.engine.backends.native.records import NATIVE_OPERATIONS
 from gradmill_server.engine.backends.native.tape import TapeExecutable
@@ -44,6 +50,9 @@ _SMALLEST_WORK_FOR_OPERATION: Final = 8
 Measured with sums of squares, softmax, quadratic forms and networks: from here on it is as fast as the unrolled tape at
 a thousand points, and soon several times faster, and is made in a tenth of the time. A single point takes 5 us more.
 """
+
+_SPARSE: Final = 2
+"""Elements for each scalar from which a program of arrays with zeros by structure is unrolled after all."""
 
 _LARGEST_VALUE: Final = 65_536
 """Elements of a value above which NumPy, which goes through elements and not points, is as fast."""
@@ -153,9 +162,26 @@ def executable(
         if scalars is not None and set(scalars.nodes.operations) <= NATIVE_OPERATIONS | {INPUT, CONSTANT}:
             return UnrolledExecutable(simplify(scalars, checkpoint), groups, level, checkpoint)
     lowered = simplify(lower(graph, checkpoint), checkpoint)
+    scalars = _sparse(lowered, checkpoint)
+    if scalars is not None:
+        return UnrolledExecutable(scalars, groups, level, checkpoint)
     if _fits_array_tape(lowered):
         return ArrayTapeExecutable(lowered, groups, level, checkpoint)
     return NumpyExecutable(graph, groups)
+
+
+def _sparse(lowered: Graph, checkpoint: Checkpoint) -> Graph | None:
+    """Return a graph of arrays as scalars where these are far fewer, as most elements are zeros by structure.
+
+    The bits are those of arrays, save the signs of zeros: all but products of matrices are computed in one order.
+    """
+    if PUT not in lowered.nodes.operations or PRODUCT in lowered.nodes.operations:
+        return None
+    elements, _ = work(lowered)
+    scalars = scalarize(lowered, min(elements // _SPARSE, _LARGEST_UNROLLED_PROGRAM), checkpoint)
+    if scalars is None or not set(scalars.nodes.operations) <= NATIVE_OPERATIONS | {INPUT, CONSTANT}:
+        return None
+    return simplify(scalars, checkpoint)
 
 
 def backend_name() -> str:

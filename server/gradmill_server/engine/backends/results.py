@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,29 @@ class Executable(Protocol):
 
         Raises:
             LimitExceeded: when the smallest block of points needs more scratch than allowed.
+        """
+
+
+@runtime_checkable
+class SummingExecutable(Executable, Protocol):
+    """A graph that can sum results over points as they are made, without writing them for each point."""
+
+    def evaluate_sums(
+        self,
+        columns: Sequence[FloatArray],
+        rows: int,
+        summed: Sequence[int],
+        limits: Limits,
+        checkpoint: Checkpoint,
+    ) -> ColumnResults:
+        """Evaluate points that came as an array for each input, the results of some groups summed over the points.
+
+        Args:
+            columns: as for `evaluate_columns`.
+            rows: the number of points.
+            summed: the numbers of the groups that are summed: their arrays have no axis of points, and mark none.
+            limits: of scratch.
+            checkpoint: called every few milliseconds; may raise to stop.
         """
 
 

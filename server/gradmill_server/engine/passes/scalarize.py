@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _ZERO = 0
 
+_ELEMENTS_PER_SCALAR = 4
+"""Elements that arrays may have for each scalar that is allowed: some only move, or are zeros, and make none."""
+
 
 class _TooLarge(Exception):
     """The unrolled graph is larger than allowed."""
@@ -55,11 +58,11 @@ def scalarize(graph: Graph, maximum_nodes: int, checkpoint: Checkpoint = never) 
     """
     lowered = lower(graph, checkpoint)
     elements = sum(map(size, lowered.nodes.shapes.values()))
-    if not can_unroll(lowered) or elements > maximum_nodes:
+    if not can_unroll(lowered) or elements > _ELEMENTS_PER_SCALAR * maximum_nodes:
         return None
     try:
         with np.errstate(all="ignore"):
-            return _Unrolling(lowered, maximum_nodes).run(checkpoint)
+            return _Unrolling(lowered, maximum_nodes, checkpoint).run()
     except _TooLarge:
         return None
 
@@ -67,9 +70,10 @@ def scalarize(graph: Graph, maximum_nodes: int, checkpoint: Checkpoint = never) 
 class _Unrolling:
     """One run: the graph of scalars that grows, and the scalars of each array."""
 
-    def __init__(self, graph: Graph, maximum_nodes: int) -> None:
+    def __init__(self, graph: Graph, maximum_nodes: int, checkpoint: Checkpoint) -> None:
         self._graph = graph
         self._maximum = maximum_nodes
+        self._checkpoint = checkpoint
         inputs = [
             Input(f"{entry.name}[{place}]" if entry.shape else entry.name, (), entry.element_type)
             for entry in graph.inputs
@@ -92,9 +96,9 @@ class _Unrolling:
             self._numbers.append(np.arange(first, first + count).reshape(entry.shape))
             first += count
 
-    def run(self, checkpoint: Checkpoint) -> Graph:
+    def run(self) -> Graph:
         nodes = self._graph.nodes
-        for index in watched(range(len(self._graph.inputs), len(nodes)), checkpoint):
+        for index in watched(range(len(self._graph.inputs), len(nodes)), self._checkpoint):
             operation, arguments = nodes.operations[index], nodes.arguments[index]
             if operation == CONSTANT:
                 self._numbers.append(self._constants(nodes[index].constant_array()))
@@ -114,6 +118,8 @@ class _Unrolling:
             for output in self._graph.outputs
             for number in self._numbers[output.node].ravel().tolist()
         ]
+        if len(self._builder) > self._maximum:
+            raise _TooLarge
         return self._builder.finish(outputs)
 
     def _constants(self, array: npt.NDArray[np.float64]) -> Numbers:
@@ -123,10 +129,11 @@ class _Unrolling:
     def _apply(self, operation: str, *operands: Numbers) -> Numbers:
         """Apply an element-wise operation to each element, with NumPy's broadcasting."""
         whole = np.broadcast_arrays(*operands)
-        if len(self._builder) + whole[0].size > self._maximum:
+        if len(self._builder) > self._maximum or whole[0].size > _ELEMENTS_PER_SCALAR * self._maximum:
             raise _TooLarge
         columns = [each.ravel().tolist() for each in whole]
-        numbers = [self._emitted(operation, entries) for entries in zip(*columns, strict=True)]
+        each = watched(list(zip(*columns, strict=True)), self._checkpoint)
+        numbers = [self._emitted(operation, entries) for entries in each]
         return np.array(numbers, dtype=np.int64).reshape(whole[0].shape)
 
     def _emitted(self, operation: str, numbers: tuple[int, ...]) -> int:
