@@ -59,7 +59,8 @@ def step_body(step: Step, carries: Sequence[Value], sequences: Sequence[Value], 
     """Return a step as a body for arguments of these shapes."""
     shapes = [*(value.shape for value in carries), *(value.shape[1:] for value in sequences)]
     shapes += [value.shape for value in constants]
-    builder = GraphBuilder([Input(f"argument{place}", shape) for place, shape in enumerate(shapes)])
+    element_type = next(value.builder.element_type for value in (*carries, *sequences, *constants))
+    builder = GraphBuilder([Input(f"argument{place}", shape, element_type) for place, shape in enumerate(shapes)])
     values = [Value(builder, place) for place in range(len(shapes))]
     first, second = len(carries), len(carries) + len(sequences)
     new, results = step(values[:first], values[first:second], values[second:])

@@ -14,6 +14,7 @@ from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
 from gradmill_server.engine.backends.numpy_loop import NumpyLoop
 from gradmill_server.engine.canonical import body_of
 from gradmill_server.engine.checkpoints import never
+from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.errors import DeadlineExceeded
 from gradmill_server.engine.ir import FloatArray, GraphBuilder, Input, Output, Shape
 from gradmill_server.engine.ops.arrays.loops import Loop
@@ -33,9 +34,16 @@ pytestmark = pytest.mark.skipif(not HOST_LEVELS, reason="this processor runs non
 every_level = pytest.mark.parametrize("level", HOST_LEVELS, ids=[level.name for level in HOST_LEVELS])
 
 
-def loop_of(step: Step, shapes: Sequence[Shape], carries: int, sequences: int, **options: int) -> Loop:
+def loop_of(
+    step: Step,
+    shapes: Sequence[Shape],
+    carries: int,
+    sequences: int,
+    element_type: ElementType = ElementType.FLOAT64,
+    **options: int,
+) -> Loop:
     """Return a loop whose body has inputs of these shapes."""
-    builder = GraphBuilder([Input(f"x{place}", shape) for place, shape in enumerate(shapes)])
+    builder = GraphBuilder([Input(f"x{place}", shape, element_type) for place, shape in enumerate(shapes)])
     values = [Value(builder, place) for place in range(len(shapes))]
     second = carries + sequences
     new, results = step(values[:carries], values[carries:second], values[second:])
@@ -130,6 +138,24 @@ def test_arguments_may_be_shared_and_lie_anyhow(level: Level, name: str) -> None
             wanted = expected(never, *given)
             for way in (given, turned, numbers):
                 assert same_bits(runs(never, *way), wanted)
+
+
+@every_level
+@pytest.mark.parametrize("reverse", [0, 1])
+def test_loops_of_float32_have_the_bits_of_numpy(level: Level, reverse: int) -> None:
+    """In float32, with twice the lanes, carries, sequences and results have NumPy's bits as well."""
+
+    def step(c: list[Value], s: list[Value], k: list[Value]) -> LoopResult:
+        return [c[0] * k[0] - s[0] / c[0]], [apply("maximum", c[0], s[0]), c[0] * 0.1]
+
+    loop = loop_of(step, [(), (), ()], 1, 1, ElementType.FLOAT32, reverse=reverse)
+    runs, expected = native(loop, level), plain(loop)
+    for points in BATCHES:
+        for shared in ((), [1], [0, 2]):
+            given = [values.astype(np.float32) for values in operands(loop, points, shared)]
+            result = runs(never, *given)
+            assert result.dtype == np.float32
+            assert same_bits(result, expected(never, *given))
 
 
 @every_level

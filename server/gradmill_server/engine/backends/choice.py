@@ -123,13 +123,12 @@ def loops_run_natively(function: Graph, checkpoint: Checkpoint = never) -> bool:
         function: the function, without composite operations.
         checkpoint: called every few milliseconds; may raise to stop.
     """
-    if host_level() is None or function.element_type is not ElementType.FLOAT64:
+    if host_level() is None:
         return False
     innermost = [body.graph for body in bodies_of(function) if SCAN not in body.graph.nodes.operations]
     return bool(innermost) and all(
         len(body.nodes) <= _LARGEST_UNROLLED_STEP
         and sum(map(size, body.nodes.shapes.values())) <= _LARGEST_UNROLLED_STEP
-        and body.element_type is ElementType.FLOAT64
         and _unrolls(body, checkpoint)
         for body in innermost
     )

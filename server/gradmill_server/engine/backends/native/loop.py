@@ -12,7 +12,6 @@ from gradmill_server.engine.backends.native.addresses import DATA_OFFSET, addres
 from gradmill_server.engine.backends.native.assembler import assemble
 from gradmill_server.engine.backends.native.frame import (
     BYTES_PER_FIELD,
-    BYTES_PER_LANE,
     FIELDS,
     FIELDS_PER_COLUMN,
     FIELDS_PER_GROUP,
@@ -70,10 +69,10 @@ class _Columns(NamedTuple):
     def add(self, values: FloatArray, elements: int, *, shared: bool, first_step: int = 0, move: int = 0) -> None:
         """Add the columns of an argument, given its elements at a step, and where it stands from step to step."""
         self.held.append(values)
-        stride = BYTES_PER_LANE if shared else values.strides[-2]
+        stride = values.itemsize if shared else values.strides[-2]
         begin = address_of(values) + first_step * elements * stride
         for element in range(elements):
-            self.places.extend((begin + element * stride, 0 if shared else BYTES_PER_LANE))
+            self.places.extend((begin + element * stride, 0 if shared else values.itemsize))
             self.moves.append(move * elements * stride)
 
 
@@ -93,7 +92,7 @@ class TapeLoop:
         Args:
             loop: the loop.
             scalars: its body, with an input and an output for each element; every operation has machine code.
-            level: the processor's.
+            level: the processor's; the body says the element type.
             checkpoint: called every few milliseconds; may raise to stop.
         """
         self._loop = loop
@@ -104,7 +103,8 @@ class TapeLoop:
         carried = [self._carry_elements] if self._carry_elements else []
         self._group_columns = [*carried, *map(size, self._parts)]
         self._inputs = len(scalars.inputs)
-        self._library = library(level)  # its code has to live as long as this
+        self._dtype = scalars.element_type.dtype
+        self._library = library(level.of(scalars.element_type))  # its code has to live as long as this
         self._tape = assemble(scalars, self._group_columns, checkpoint)
         self._linked: dict[int, _Linked] = {}
         self._frame = struct.Struct(f"={len(FIELDS) + FIELDS_PER_GROUP * len(self._group_columns)}q")
@@ -123,13 +123,16 @@ class TapeLoop:
         Returns:
             The flat value, [points or 1, elements].
         """
-        arrays = [np.reshape(operand, (-1, *shape)) for operand, shape in zip(operands, self._shapes, strict=True)]
+        arrays = [
+            np.asarray(operand, self._dtype).reshape(-1, *shape)
+            for operand, shape in zip(operands, self._shapes, strict=True)
+        ]
         points = max(map(len, arrays))
         linked = self._fitting(points)
         lanes = linked.handlers.lanes
         padded = -(-points // lanes) * lanes
-        flat = np.empty((self._loop.part_starts[-1], padded))
-        carries = np.empty((2, self._carry_elements, padded))
+        flat = np.empty((self._loop.part_starts[-1], padded), self._dtype)
+        carries = np.empty((2, self._carry_elements, padded), self._dtype)
         begin = 0
         for values, elements in zip(arrays[: self._loop.carries], self._elements, strict=False):
             _fill(carries[0, begin : begin + elements], values)
@@ -234,22 +237,27 @@ class TapeLoop:
     def _fitting(self, points: int) -> _Linked:
         """Return the tape for the narrowest block that holds all points, or for the widest of moderate scratch."""
         sets = self._library.sets
-        narrow = [each for each in sets if self._tape.slots * stride_of(each.lanes) <= WIDE_SCRATCH_BYTES] or sets[:1]
+        narrow = [each for each in sets if self._tape.slots * self._stride(each.lanes) <= WIDE_SCRATCH_BYTES] or sets[
+            :1
+        ]
         handlers = next((each for each in narrow if each.lanes >= points), narrow[-1])
         linked = self._linked.get(handlers.lanes)
         if linked is None:
-            stride = stride_of(handlers.lanes)
+            stride = self._stride(handlers.lanes)
             words = link(self._tape, stride, self._inputs, self._group_columns)
             linked = self._linked[handlers.lanes] = _Linked(handlers, words, self._tape.slots * stride)
         return linked
+
+    def _stride(self, lanes: int) -> int:
+        return stride_of(lanes, self._dtype.itemsize)
 
 
 def _laid(values: FloatArray, padded: int) -> FloatArray:
     """Return the elements of each point, [points, ...], as columns [elements, padded]; as they lie, where they do."""
     columns = values.reshape(len(values), -1).T
-    if len(values) == padded and columns.strides[1] == BYTES_PER_LANE and columns.strides[0] > 0:
+    if len(values) == padded and columns.strides[1] == columns.itemsize and columns.strides[0] > 0:
         return columns
-    laid = np.empty((len(columns), padded))
+    laid = np.empty((len(columns), padded), values.dtype)
     _fill(laid, values)
     return laid
 
