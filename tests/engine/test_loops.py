@@ -329,10 +329,10 @@ def random_case(seed: int) -> Case:
         return [first, second + carries[0]], [third]
 
     def make(loop: Looping, start: Value, values: Value, shift: Value) -> Value:
-        (one, other), (trail,) = loop(step, [start, shift], [values], [shift], steps=6, reverse=seed % 2 == 1)
+        (one, other), (trail,) = loop(step, [start, shift], [values], [shift], steps=3, reverse=seed % 2 == 1)
         return one * other + total(trail)
 
-    return Case(f"random {seed}", (Input("start"), Input("values", (6,)), Input("shift")), make)
+    return Case(f"random {seed}", (Input("start"), Input("values", (3,)), Input("shift")), make)
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -345,8 +345,9 @@ def test_a_random_loop_has_the_derivatives_of_its_steps(seed: int) -> None:
         for way in (scan, unrolled)
     )
     for one, other in zip(by_loop, by_steps, strict=True):
-        assert close(one, other, 1e-9)
-    assert close(evaluated(case.graph(scan), split(case, points_for(case)))[0], by_steps[0], 1e-12)
+        assert close(one, other, 1e-8)
+    on_numpy = [evaluated(case.graph(way), split(case, points_for(case)))[0] for way in (scan, unrolled)]
+    assert same_bits(*on_numpy)
 
 
 @pytest.mark.parametrize("points", [1, 10_000])
