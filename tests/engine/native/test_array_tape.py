@@ -442,6 +442,17 @@ def test_only_a_few_variants_are_kept() -> None:
     assert len(executable._variants) <= executable_module.VARIANTS  # noqa: SLF001 - what is bounded
 
 
+def test_large_inputs_of_a_single_point_take_no_lanes() -> None:
+    """At one point large weights are read where they are, with the bits that they have among others."""
+    graph = network((40, 50, 1), by_weights=False)
+    columns = ordinary_points(0, graph, 9)
+    executable = array_tape(graph)
+    alone = [values for (values,) in run(executable, [column[4:5] for column in columns])[0]]
+    among = [values[4:5] for (values,) in run(executable, columns)[0]]
+    assert bits(alone) == bits(among)
+    assert any(key[0][1] for key in executable._variants)  # noqa: SLF001 - the first weights were uniform
+
+
 def test_weights_that_all_points_share_take_no_lanes() -> None:
     """Shared weights are read where they are: the tape for them needs far fewer slots than with weights by point."""
     graph = network((16, 32, 32, 1), by_weights=False)

@@ -2,7 +2,7 @@
 
 The choice is made for a function as a whole, all its outputs and all its derivatives of any order. Were it made for
 each program, the same value could come with other last bits depending on what else was wanted beside it. The exception
-are derivatives of unrolled arrays that are too large to be unrolled, such as a dense Hessian by a thousand elements.
+are derivatives of arrays that are too large for their function's road, such as a dense Hessian by a thousand elements.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from gradmill_server.engine.backends.native.tiles import (
 )
 from gradmill_server.engine.lanes import Lanes
 
-_FAR_APART_BYTES = 256
+FAR_APART_BYTES = 256
 """Rows longer than this are so far apart that no hardware foresees which lines are wanted next."""
 
 _FORESEEN_COLUMNS = 4
@@ -118,13 +118,11 @@ def _prefetch(text: HandlerText, base: str, stride: str, first: str, purpose: st
     columns: 1.8 times faster than without, where the next tile, or the first-level cache, gave 1.2; at 10 and 25
     columns and 100,000 points: 1.7 and 1.4 times.
     """
-    text.declarations.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
-    intent = int(purpose == "write")
-    text.branch(text.write(f"icmp ugt i64 {stride}, {_FAR_APART_BYTES}"), "far", "near")
+    text.branch(text.write(f"icmp ugt i64 {stride}, {FAR_APART_BYTES}"), "far", "near")
     text.open_block("far")
     for lane in range(text.lanes):
         place = text.offset(row_address(text, base, stride, lane), 2 * TILE_COLUMNS * text.element_bytes)
-        text.lines.append(f"  call void @llvm.prefetch.p0(ptr {place}, i32 {intent}, i32 2, i32 1)")
+        prefetch(text, place, purpose)
     text.lines.append("  br label %fetched")
     text.open_block("near")
     array_bytes = text.write(f"mul i64 {text.field('end')}, {stride}")
@@ -135,11 +133,18 @@ def _prefetch(text: HandlerText, base: str, stride: str, first: str, purpose: st
     size = text.write(f"mul i64 {stride}, {text.lanes}")
     start = text.offset(base, text.write(f"mul i64 {size}, {_BLOCKS_AHEAD}"))
     at = text.open_loop("ahead")
-    text.lines.append(f"  call void @llvm.prefetch.p0(ptr {text.offset(start, at)}, i32 {intent}, i32 2, i32 1)")
+    prefetch(text, text.offset(start, at), purpose)
     text.close_loop(at, size, CACHE_LINE_BYTES)
     text.lines.append("  br label %fetched")
     text.open_block("fetched")
     return "fetched"
+
+
+def prefetch(text: HandlerText, place: str, purpose: str) -> None:
+    """Ask for a line of cache, to be read or written, into the second-level cache."""
+    text.declarations.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+    intent = int(purpose == "write")
+    text.lines.append(f"  call void @llvm.prefetch.p0(ptr {place}, i32 {intent}, i32 2, i32 1)")
 
 
 def store_accumulator_handler(text: HandlerText) -> HandlerText:

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 VARIANTS: Final = 8
 """Tapes kept of one graph, one for each set of inputs that all points share."""
 
+_LARGE_INPUT: Final = 1024
+"""Elements of an input from which on it is uniform when there is a single point, if others are not.
+
+In lanes it would take eight times the memory, and time to get there.
+"""
+
 _empty, _zeros = np.empty, np.zeros
 
 
@@ -60,6 +66,8 @@ class ArrayTapeExecutable:
         self._bits = [groups[number].flag for number, _ in members]
         self._variants: dict[tuple[tuple[bool, ...], tuple[int, ...]], Variant] = {}
         self._by_point = (False,) * len(self._shapes)
+        large = tuple([count >= _LARGE_INPUT for count in self._sizes])
+        self._large = self._by_point if all(large) else large
         usual = self._variant(self._by_point, (), checkpoint)
         self.slots = usual.point.tape.slots
         self.byte_size = 2 * usual.byte_size
@@ -131,8 +139,9 @@ class ArrayTapeExecutable:
             raise misshapen((len(held),), (len(self._shapes),))
         sources: list[int] = []
         shared = []
-        for values, shape, stride in zip(held, self._shapes, self._strides, strict=True):
-            is_shared = len(values) == 1 != rows
+        alone = self._large if rows == 1 else self._by_point
+        for values, shape, stride, is_large in zip(held, self._shapes, self._strides, alone, strict=True):
+            is_shared = is_large or len(values) == 1 != rows
             shared.append(is_shared)
             if values.shape[1:] != shape or len(values) not in {1, rows}:
                 raise misshapen(values.shape, (rows, *shape))

@@ -16,11 +16,21 @@ from gradmill_server.engine.backends.native.frame import BYTES_PER_FIELD, BYTES_
 from gradmill_server.engine.backends.native.handler_text import HandlerText
 from gradmill_server.engine.backends.native.records import HALF_TILE_COLUMNS, TILE_COLUMNS
 from gradmill_server.engine.backends.native.tiles import load_tile, store_tile
-from gradmill_server.engine.backends.native.transfer import any_not_finite, fits, group_of, total
+from gradmill_server.engine.backends.native.transfer import (
+    FAR_APART_BYTES,
+    any_not_finite,
+    fits,
+    group_of,
+    prefetch,
+    total,
+)
 from gradmill_server.engine.lanes import Lanes, constant
 
 _NARROW: Final = (1, 2, 3)
 """Numbers of columns that are moved as whole vectors where the points lie side by side, else lane by lane."""
+
+_ASKED_AT_ONCE: Final = 8
+"""Points for which a turn of the loop asks."""
 
 Move = Callable[[str, Sequence[str], int, Sequence[Lanes]], Sequence[Lanes]]
 """Writes the code that moves a tile: the first point's address, the slots, the columns, what is carried; returns it."""
@@ -134,11 +144,24 @@ def _tiles(
     at = text.offset(slots.base, text.write(f"mul i64 {first}, {step}"))
     targets = [text.offset(at, text.write(f"mul i64 {step}, {place}")) for place in range(columns)]
     by_vector = text.write(f"mul i64 {stride}, {text.width}")
+    if columns == TILE_COLUMNS:
+        _ask_ahead(text, start, stride, "write" if carried else "read")
     moves = [(start, by_vector), *[(target, str(text.vector_bytes)) for target in targets]]
     inner = Loop(text, text.groups, moves, outer.carried)
     inner.close(move(inner.pointers[0], inner.pointers[1:], columns, inner.carried))
     outer.close(inner.carried)
     return outer.carried
+
+
+def _ask_ahead(text: ArrayHandlerText, start: str, stride: str, purpose: str) -> None:
+    """Ask for the tile after the next where points lie so far apart that no hardware foresees what is wanted."""
+    with text.when(text.write(f"icmp ugt i64 {stride}, {FAR_APART_BYTES}")):
+        first = text.offset(start, 2 * TILE_COLUMNS * BYTES_PER_LANE)
+        with text.loop(
+            text.lanes // _ASKED_AT_ONCE, [(first, text.write(f"mul i64 {stride}, {_ASKED_AT_ONCE}"))]
+        ) as loop:
+            for number in range(_ASKED_AT_ONCE):
+                prefetch(text, text.offset(loop.pointers[0], text.write(f"mul i64 {stride}, {number}")), purpose)
 
 
 def _load_lane_by_lane(text: ArrayHandlerText, array: tuple[str, str, str], slots: Place, row: str, end: str) -> None:
