@@ -150,6 +150,8 @@ class Program:
         self._parts = made.parts
         groups = [_described(part) for part in made.parts if part.is_row or size(part.shape)]
         self._executable = executable(made.graph, groups, by=by, native_loops=native_loops, checkpoint=checkpoint)
+        # Asking what a protocol has takes some ten microseconds.
+        self._summing = self._executable if isinstance(self._executable, SummingExecutable) else None
         self._dtype = made.graph.element_type.dtype
         self.point_bytes = self._dtype.itemsize * sum(size(shape) for group in groups for shape in group.shapes)
         patterns = sum(pattern.columns.nbytes + pattern.row_starts.nbytes for pattern in made.patterns.values())
@@ -199,7 +201,7 @@ class Program:
     @property
     def sums_points(self) -> bool:
         """Whether `evaluate_sums` is there: sums over points are made without results for each point."""
-        return isinstance(self._executable, SummingExecutable)
+        return self._summing is not None
 
     def evaluate_sums(
         self,
@@ -215,14 +217,14 @@ class Program:
         Returns:
             Arrays [1, ...] of sums, and flags that mark no point: a point's results are never looked at by themselves.
         """
-        if not isinstance(self._executable, SummingExecutable):
+        if self._summing is None:
             message = "this program has results for each point only"
             raise TypeError(message)
         points.check_limit(limits)
         further = self._checked(directions, points.count) if self._directions or directions else ()
         columns = [*points.block(0, points.count), *further]
         made = [part for part in self._parts if part.is_row or size(part.shape)]
-        members, flags = self._executable.evaluate_sums(columns, points.count, range(len(made)), limits, checkpoint)
+        members, flags = self._summing.evaluate_sums(columns, points.count, range(len(made)), limits, checkpoint)
         one_row = [[member[np.newaxis] for member in group] for group in members]
         if points.matrix is None:
             return Evaluation(self._by_input(one_row, 1), flags)

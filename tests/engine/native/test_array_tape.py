@@ -225,12 +225,14 @@ def test_an_output_that_steps_through_a_product_is_summed_in_its_order() -> None
     turned = put(builder, "transpose", product, axes=(1, 0))
     cut = put(builder, "slice", turned, starts=(3, 0), counts=(2, 3), steps=(-2, 1))
     outer = put(builder, "multiply", put(builder, "reshape", 0, shape=(6, 1)), put(builder, "reshape", 1, shape=(1, 8)))
-    graph = builder.build(
-        [Output("cut", cut), Output("flat", put(builder, "reshape", cut, shape=(6,))), Output("o", outer)]
-    )
+    left, right = (put(builder, "reshape", 0, shape=shape) for shape in ((3, 2, 1), (3, 1, 2)))
+    batch = put(builder, "multiply", left, right)
+    flat = put(builder, "reshape", cut, shape=(6,))
+    shown = {"cut": cut, "flat": flat, "outer": outer, "batch": batch}
+    graph = builder.build([Output(name, node) for name, node in shown.items()])
     columns = whole_points(0, graph, 100)
     expected, _ = run(NumpyExecutable(graph, groups_of(graph)), columns)
-    found = summed(array_tape(graph), columns, range(3))
+    found = summed(array_tape(graph), columns, range(4))
     assert_same(found, [values.sum(axis=0) for (values,) in expected])
 
 

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 _STRONG_SIDES: Final[Mapping[str, int]] = MappingProxyType({"multiply": 0, "strong_product": 1, "mutual_product": 3})
 """The products of two elements, and of which operands zeros are strong: of the first, or of both."""
 
+_MOST_OUTER_PRODUCTS: Final = 64
+"""Outer products beside one another, as along batch axes, that are summed one by one."""
+
 ZERO: Final = 0
 """The first uniform value of every tape is 0.0."""
 
@@ -375,8 +378,9 @@ def sums_products(graph: Graph, index: int) -> bool:
     views = [
         spread(side_by_side(Space.SLOTS, 0, graph.nodes.shape(argument)), node.shape) for argument in node.arguments
     ]
-    (grid, *others) = grids(views, 2)
-    return not others and any((grid.steps[one][0], grid.steps[1 - one][1]) == (0, 0) for one in (0, 1))
+    grid, *others = grids(views, 2)
+    is_outer = any((grid.steps[one][0], grid.steps[1 - one][1]) == (0, 0) for one in (0, 1))
+    return is_outer and len(others) < _MOST_OUTER_PRODUCTS
 
 
 def _indices(node: Node) -> npt.NDArray[np.int64]:

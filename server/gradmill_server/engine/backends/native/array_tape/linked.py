@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from gradmill_server.engine.backends.native.array_tape.writer import ArrayTape
     from gradmill_server.engine.limits import Limits
 
-WIDE_SCRATCH_BYTES: Final = 512 * 1024
-"""Scratch above which blocks are narrower: half a second-level cache of today's machines.
+WIDE_SCRATCH_BYTES: Final = 768 * 1024
+"""Scratch above which blocks are narrower: three quarters of a second-level cache of today's machines.
 
 A record goes through whole arrays, so that what it reads has left a smaller cache by the next one.
 """
