@@ -18,6 +18,7 @@ from gradmill_server.engine.backends.native.array_tape.loops import (
     strong_sides,
 )
 from gradmill_server.engine.backends.native.handler_text import HandlerText
+from gradmill_server.engine.backends.native.transfer import total
 from gradmill_server.engine.lanes import Lanes, constant, select
 
 _MANY_REGISTERS = 8
@@ -104,18 +105,16 @@ def _tile(
         operands, steps = loop.pointers[tile.columns :], (row.steps[0], other.steps[0])
         sums = _sums(text, right, tile, operands, steps, inner, None)
         _store(text, tile, targets, sums)
-        dubious = text.anywhere(sum(sums[1:], start=sums[0]).is_nan())
-        has_strong = text.write(f"icmp ne i64 {strong}, 0")
-        with text.when(text.write(f"and i1 {dubious}, {has_strong}")):
+        with text.when(text.write(f"icmp ne i64 {strong}, 0")), text.when(text.anywhere(total(sums).is_nan())):
             careful = _sums(text, right, tile, operands, steps, inner, strong_sides(text, strong))
             chosen = [select(one.is_nan(), other, one) for one, other in zip(sums, careful, strict=True)]
             _store(text, tile, targets, chosen)
 
 
 def _store(text: ArrayHandlerText, tile: _Tile, targets: Sequence[str], sums: Sequence[Lanes]) -> None:
-    for place, total in enumerate(sums):
+    for place, value in enumerate(sums):
         column, group = divmod(place, tile.groups)
-        text.store(total, targets[column], group)
+        text.store(value, targets[column], group)
 
 
 def _sums(
