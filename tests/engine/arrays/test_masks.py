@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +14,7 @@ from gradmill_server.engine.points import PointBatch
 from gradmill_server.engine.program import Options, compile_program
 from gradmill_server.engine.wants import Kind, resolve_want
 
-from tests.engine.building import LIMITS, function, no_checkpoint
+from tests.engine.building import LIMITS, function, no_checkpoint, number
 
 MATRIX = Input("a", (3, 3))
 
@@ -69,3 +70,35 @@ def test_a_dead_branch_does_not_poison(name: str, kind: Kind) -> None:
         Kind.HVP: 2.0 * corner[np.newaxis],
     }
     np.testing.assert_array_equal(results[0].array[0], expected[kind])
+
+
+SYSTEMS: dict[str, Callable[[Value, Value], Value]] = {
+    "solve": lambda a, b: call("solve", a, b),
+    "solve_triangular": lambda a, b: ops.ARRAYS["solve_triangular"].apply(a, b, lower=1),
+    "solve_triangular, transposed": lambda a, b: ops.ARRAYS["solve_triangular"].apply(a, b, transposed=1),
+    "product": lambda a, b: call("matmul", a, b),
+}
+"""What is done with each column of the second operand by itself."""
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("kind", [Kind.GRADIENT, Kind.JVP, Kind.HESSIAN, Kind.HVP])
+def test_a_right_hand_side_that_is_hidden_does_not_poison(name: str, kind: Kind) -> None:
+    """Derivatives of the solutions that are looked at do not depend on what another right-hand side holds."""
+
+    def masked(a: Value, b: Value) -> Value:
+        solutions = SYSTEMS[name](a, b)
+        shown = apply("where", number(a, [[1.0, 0.0]]), solutions, 0.0)
+        return total(shown * shown)
+
+    graph = function(masked, MATRIX, Input("b", (3, 2)))
+    directions = 1 if kind in {Kind.JVP, Kind.HVP} else 0
+    program = compile_program(graph, (resolve_want(graph, kind, (), (), directions=directions),), Options(), LIMITS)
+    a = [4.0, 1.0, -1.0, 0.5, 3.0, 1.0, 2.0, -1.0, 5.0]
+    hidden = [[0.3, -0.4, 0.5], [math.nan, math.inf, -math.inf]]
+    points = np.array([[*a, 1.0, first, 2.0, second, -1.0, third] for first, second, third in hidden])
+    moved = [{"a": np.ones((1, 1, 3, 3)), "b": np.ones((1, 1, 3, 2))}] * directions
+    (results,) = program.evaluate(PointBatch.from_matrix(graph.inputs, points), LIMITS, no_checkpoint, moved).arrays
+    ordinary, awkward = results[0].array
+    assert np.isfinite(ordinary).all()
+    np.testing.assert_allclose(awkward, ordinary, rtol=1e-13, atol=1e-13)

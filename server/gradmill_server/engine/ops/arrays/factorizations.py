@@ -28,7 +28,7 @@ from gradmill_server.engine.ops.array_operation import (
 )
 from gradmill_server.engine.ops.arrays.axes import mismatch
 from gradmill_server.engine.ops.arrays.movement import matrix_transposed, reshaped
-from gradmill_server.engine.ops.arrays.products import matrix_product
+from gradmill_server.engine.ops.arrays.products import matrix_product, strong_product_of
 from gradmill_server.engine.ops.arrays.reductions import amax
 from gradmill_server.engine.ops.arrays.sums import aligned, broadcasted, summed, summed_to
 from gradmill_server.engine.ops.value import Value, elementwise
@@ -66,11 +66,21 @@ def _triangle(x: Value, *, lower: bool, diagonal: float) -> Value:
 
 
 def _where_seeded(site: Site, seed: Value, result: Value) -> Value:
-    """Return a result of systems with zeros for each matrix whose seed is all zero, whatever the factors are."""
+    """Return a result with zeros for each matrix whose seed is all zero, whatever the factors are."""
     if not site.strong_zeros:
         return result
     axes = (len(seed.shape) - 2, len(seed.shape) - 1)
     return _where(amax(_abs(seed), axes, keep=True), result, 0.0)
+
+
+def _solved_where_seeded(site: Site, side: Value, solution: Value) -> Value:
+    """Return the solution of systems with zeros for each right-hand side that is all zero, whatever the matrix is."""
+    return _where(amax(_abs(side), (len(side.shape) - 2,), keep=True), solution, 0.0) if site.strong_zeros else solution
+
+
+def _seeded_product(site: Site, seed: Value, factor: Value) -> Value:
+    """Return the product of a tangent or cotangent with a matrix; its zeros hide what other systems came to."""
+    return strong_product_of(seed, factor) if site.strong_zeros else matrix_product(seed, factor)
 
 
 def _identity(beside: Value, extent: int) -> Value:
@@ -163,16 +173,16 @@ def _triangular_value(parameters: ParameterMap, a: FloatArray, b: FloatArray) ->
 
 def _solution_pullback(site: Site, cotangent: Value, wanted: Sequence[bool]) -> list[Value | None]:
     a, b = site.operands
-    by_b = _where_seeded(site, cotangent, _SOLUTION.apply(matrix_transposed(a), cotangent))
+    by_b = _solved_where_seeded(site, cotangent, _SOLUTION.apply(matrix_transposed(a), cotangent))
     by_a = None
     if wanted[0]:
-        by_a = _where_seeded(site, cotangent, -matrix_product(by_b, matrix_transposed(site.result)))
+        by_a = -_seeded_product(site, by_b, matrix_transposed(site.result))
     return [by_a and summed_to(by_a, site.leading, a.shape), summed_to(by_b, site.leading, b.shape)]
 
 
 def _solution_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
     side = _changed_side(site, tangents, tangents[0])
-    return side and _where_seeded(site, side, _SOLUTION.apply(site.operands[0], side))
+    return side and _solved_where_seeded(site, side, _SOLUTION.apply(site.operands[0], side))
 
 
 def _changed_side(site: Site, tangents: Sequence[Value | None], by_a: Value | None) -> Value | None:
@@ -182,7 +192,7 @@ def _changed_side(site: Site, tangents: Sequence[Value | None], by_a: Value | No
     if by_a is None:
         return by_b
     change = aligned(by_a, site.leading, rank)
-    moved = _where_seeded(site, change, matrix_product(change, site.result))
+    moved = _seeded_product(site, change, site.result)
     return -moved if by_b is None else by_b - moved
 
 
@@ -210,12 +220,11 @@ def _triangular_pullback(site: Site, cotangent: Value, wanted: Sequence[bool]) -
     a, b = site.operands
     turned = bool(integer(site.parameters, "transposed"))
     solved = _TRIANGULAR_SOLUTION.apply(a, cotangent, **_with_transposed(site, turned=not turned))
-    by_b = _where_seeded(site, cotangent, solved)
+    by_b = _solved_where_seeded(site, cotangent, solved)
     by_a = None
     if wanted[0]:
-        x = site.result
-        product = matrix_product(x, matrix_transposed(by_b)) if turned else matrix_product(by_b, matrix_transposed(x))
-        product = _where_seeded(site, cotangent, product)
+        product = _seeded_product(site, by_b, matrix_transposed(site.result))
+        product = matrix_transposed(product) if turned else product
         by_a = summed_to(_read_triangle(site, -product), site.leading, a.shape)
     return [by_a, summed_to(by_b, site.leading, b.shape)]
 
@@ -231,7 +240,7 @@ def _triangular_pushforward(site: Site, tangents: Sequence[Value | None]) -> Val
         by_a = matrix_transposed(by_a)
     side = _changed_side(site, tangents, by_a)
     solved = side and _TRIANGULAR_SOLUTION.apply(site.operands[0], side, **site.parameters)
-    return side and solved and _where_seeded(site, side, solved)
+    return side and solved and _solved_where_seeded(site, side, solved)
 
 
 _TRIANGULAR_SOLUTION = ArrayOperation(

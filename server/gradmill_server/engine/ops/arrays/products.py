@@ -141,6 +141,11 @@ def matrix_product(x: Value, y: Value) -> Value:
     return _BATCHED.apply(x, y)
 
 
+def strong_product_of(x: Value, y: Value) -> Value:
+    """Return the product of matrices in which zeros of the first, a tangent or a cotangent, give 0 with anything."""
+    return _BATCHED.apply(x, y, strong=_FIRST)
+
+
 # NumPy's matmul and dot.
 
 
