@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final
@@ -65,6 +66,8 @@ class ArrayTapeExecutable:
         self._members = [(number, shape, size(shape) * BYTES_PER_LANE) for number, shape in members]
         self._bits = [groups[number].flag for number, _ in members]
         self._variants: dict[tuple[tuple[bool, ...], tuple[int, ...]], Variant] = {}
+        self._keeping = threading.Lock()
+        """Guards changes of the variants kept: the oldest one is looked for among all."""
         self._by_point = (False,) * len(self._shapes)
         large = tuple([count >= _LARGE_INPUT for count in self._sizes])
         self._large = self._by_point if all(large) else large
@@ -192,7 +195,8 @@ class ArrayTapeExecutable:
         variant = self._variants.get(key)
         if variant is None:
             variant = Variant(self._graph, shared, summed, self._sets, checkpoint)
-            if len(self._variants) >= VARIANTS:
-                self._variants.pop(next(iter(self._variants)), None)
-            self._variants[key] = variant
+            with self._keeping:
+                if len(self._variants) >= VARIANTS:
+                    self._variants.pop(next(iter(self._variants)))
+                self._variants[key] = variant
         return variant

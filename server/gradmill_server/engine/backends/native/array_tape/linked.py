@@ -143,9 +143,11 @@ class LinkedTape:
         needed = self.needed(chosen.lanes)
         if needed > limits.maximum_scratch_bytes:
             raise scratch_too_large(limits, needed)
-        allowed = min(limits.maximum_scratch_bytes, WIDE_SCRATCH_BYTES)
+        # Each block goes through all sums, so that narrow blocks would save nothing where these are the larger part.
+        wide = max(WIDE_SCRATCH_BYTES, self.tape.sums * BYTES_OF_SUM)
         for each in self._sets[1:]:
-            if chosen.lanes < rows and self.needed(each.lanes) <= allowed:
+            fits = self.tape.slots * stride_of(each.lanes) <= wide
+            if chosen.lanes < rows and fits and self.needed(each.lanes) <= limits.maximum_scratch_bytes:
                 chosen = each
         return chosen
 
