@@ -443,3 +443,15 @@ def test_a_direction_along_no_input_is_refused(run: Run, tmp_path: Path) -> None
     arguments = ["--want", "jvp", "--direction", "z=1"]
     for where in (["--at", "x=1"], ["--points", csv_file(tmp_path, "x\n2\n")]):
         assert "'z' is no input that is wanted; there are x" in run("eval", "x*x", *where, *arguments).err
+
+
+def test_eval_computes_in_float32(run: Run) -> None:
+    """With --dtype float32 value and gradient are those of single precision, and another type is refused."""
+    narrow = run("eval", "x/3", "--at", "x=1", "--dtype", "float32", "--json")
+    assert narrow.status == 0
+    output = json.loads(narrow.out)["outputs"]["value"]
+    assert output["value"] == float(np.float32(1) / np.float32(3))
+    assert output["gradient"] == {"x": float(np.float32(1) / np.float32(3))}
+    assert run("eval", "x/3", "--at", "x=1", "--json").out != narrow.out
+    assert "invalid choice: 'float16'" in run("eval", "x", "--at", "x=1", "--dtype", "float16").err
+    assert run("eval", "2", "--dtype", "float32").out.startswith("value")

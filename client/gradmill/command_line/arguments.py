@@ -81,6 +81,9 @@ def _add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         default=[],
         help="for jvp and hvp: how far an input moves, 0 when left out; once for each input",
     )
+    command.add_argument(
+        "--dtype", choices=("float64", "float32"), default="float64", help="what to compute in (default: float64)"
+    )
     command.add_argument("--value-only", action="store_true", help="show no derivative")
     command.add_argument("--output-file", metavar="FILE", help="write there instead of to standard output")
     _add_common(command)

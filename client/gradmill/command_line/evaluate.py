@@ -16,6 +16,7 @@ from gradmill.command_line.wanted import by_output, derivatives, evaluate_wanted
 from gradmill.descriptions import FunctionInfo
 from gradmill.errors import invalid_points
 from gradmill.formatting import format_value
+from gradmill.formulas import formula
 from gradmill.results import Result
 
 
@@ -28,6 +29,9 @@ def evaluate(options: argparse.Namespace) -> int:
     wanted_kinds(options)  # a mistake is found before anything is opened
     with open_client(options) as client:
         function = client.register(options.formula, timeout=options.timeout)
+        if options.dtype == "float32" and function.inputs:  # named to it, as the server has found them
+            options.formula = formula(options.formula, function.input_names, dtype=options.dtype)
+            function = client.register(options.formula, timeout=options.timeout)
         _require_scalar_inputs(function)
         if options.points:
             _evaluate_points(client, function, options)

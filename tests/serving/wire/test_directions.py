@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill.v1 import graph_pb2
+from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.errors import EngineError, LimitExceeded
 from gradmill_server.engine.limits import Limits
 from gradmill_server.serving.wire.directions import Directions, Target, part, read_directions
@@ -51,6 +54,18 @@ def test_matrix_is_taken_apart(shared: bool) -> None:
     expected = np.moveaxis(rows[:, :1] if shared else rows, 0, 1)
     assert np.array_equal(bound["x"], expected[..., 0])
     assert np.array_equal(bound["w"], expected[..., 1:])
+
+
+def test_directions_have_the_type_of_the_function() -> None:
+    """Directions of float64 for a function of float32 are refused, those of float32 are taken as they are."""
+    target = replace(INPUTS, element_type=ElementType.FLOAT32)
+    with pytest.raises(EngineError, match="float64 for a float32 function") as refused:
+        _bound(_named(shared=True, x=[1.0, 2.0]), target)
+    assert refused.value.violations[0].reason == "ELEMENT_TYPE_MISMATCH"
+    numbers = np.array([0.1, 2.0], dtype=np.float32)
+    sent = graph_pb2.Array(element_type=graph_pb2.ELEMENT_TYPE_FLOAT32, shape=[2], data=numbers.tobytes())
+    message = service_pb2.Direction(arrays=[service_pb2.NamedArray(name="x", array=sent)], shared=True)
+    assert np.array_equal(_bound(message, target)["x"], numbers[np.newaxis])
 
 
 def test_matrices_inside_a_matrix() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill.v1 import graph_pb2
+from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.errors import InvalidPoints, LimitExceeded
 from gradmill_server.engine.ir import Input
 from gradmill_server.engine.limits import Limits
@@ -121,6 +122,29 @@ def test_too_many_points(message: service_pb2.Points) -> None:
     with pytest.raises(LimitExceeded) as refused:
         _bind(message)
     assert refused.value.metadata["knob"] == "maximum_points"
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_points_of_float64_for_a_function_of_float32_are_refused(by_name: bool) -> None:
+    """The server converts nothing: points that do not say float32 are refused with what to send."""
+    inputs = [entry._replace(element_type=ElementType.FLOAT32) for entry in _INPUTS]
+    given = _named(x=([1.0], False), w=([1.0, 2.0], True)) if by_name else matrix([[1.0, 2.0, 3.0]])
+    with pytest.raises(InvalidPoints, match="float64 for a float32 function; send ELEMENT_TYPE_FLOAT32") as refused:
+        _bind(given, inputs)
+    assert refused.value.violations[0].reason == "ELEMENT_TYPE_MISMATCH"
+
+
+def test_points_of_float32_are_read_in_place() -> None:
+    """Four bytes each, or plain numbers that are rounded, become float32 points of a function of that type."""
+    inputs = [entry._replace(element_type=ElementType.FLOAT32) for entry in _INPUTS]
+    rows = np.array([[0.1, 2.0, 3.0]], dtype=np.float32)
+    raw = graph_pb2.Array(element_type=graph_pb2.ELEMENT_TYPE_FLOAT32, shape=[1, 3], data=rows.tobytes())
+    plain = graph_pb2.Array(element_type=graph_pb2.ELEMENT_TYPE_FLOAT32, shape=[1, 3], values=[0.1, 2.0, 3.0])
+    for message in (raw, plain):
+        batch = _bind(service_pb2.Points(matrix=message), inputs)
+        assert batch.matrix is not None
+        assert batch.matrix.dtype == np.float32
+        assert np.array_equal(batch.matrix, rows)
 
 
 def test_element_type_is_checked_in_points() -> None:

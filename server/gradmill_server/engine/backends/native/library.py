@@ -77,8 +77,14 @@ _LOADED_ORIGIN: Final = _origin()
 """The digest of the sources as they were when this process read them."""
 
 _LOADED: dict[Level, HandlerLibrary] = {}
-_LOADING: Final = threading.Lock()
-"""Guards `_LOADED`: two libraries of one level would be twice the work, and memory for both."""
+_LOADING: Final[dict[Level, threading.Lock]] = {}
+"""For each level the lock under which its library is made: two would be twice the work, and memory for both.
+
+Making one for an element type that is met for the first time keeps nobody waiting who needs another one.
+"""
+
+_GUARD: Final = threading.Lock()
+"""Guards `_LOADING`."""
 
 
 def origin_of(level: Level, text: Callable[[Level], str] | None = None) -> str:
@@ -93,7 +99,12 @@ def origin_of(level: Level, text: Callable[[Level], str] | None = None) -> str:
 
 def library(level: Level) -> HandlerLibrary:
     """Return the handlers of a level; the same ones for the whole process."""
-    with _LOADING:
+    found = _LOADED.get(level)
+    if found is not None:
+        return found
+    with _GUARD:
+        lock = _LOADING.setdefault(level, threading.Lock())
+    with lock:
         if level not in _LOADED:
             _LOADED[level] = HandlerLibrary(level)
         return _LOADED[level]
