@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from gradmill_server.engine import ops
 from gradmill_server.engine.backends.numpy_backend import NumpyExecutable
+from gradmill_server.engine.backends.results import ResultGroup
+from gradmill_server.engine.checkpoints import Checkpoint
 from gradmill_server.engine.errors import Cancelled, DeadlineExceeded
 from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Output, size
-from gradmill_server.engine.ops.value import apply
+from gradmill_server.engine.ops.value import Value, apply
+from gradmill_server.engine.passes.expand import expand
 
 from tests.engine.building import (
+    LIMITS,
     Countdown,
     addition_chain,
     function,
@@ -185,3 +191,49 @@ def test_the_estimate_of_bytes_counts_constants_and_instructions() -> None:
     assert NumpyExecutable(sine_chain(1_000)).byte_size > 999 * 100 + small
     large = function(lambda x: x + number(x, np.zeros(10_000)), "x")
     assert NumpyExecutable(large).byte_size > 80_000
+
+
+def _damped(a: Value) -> Value:
+    return a + number(a, 400.0 * np.eye(200))
+
+
+LONG_ROWS = {
+    "cholesky": lambda a: ops.ARRAYS["cholesky"].apply(_damped(a)),
+    "solution": lambda a: ops.ARRAYS["solution"].apply(_damped(a), a),
+    "triangular_solution": lambda a: ops.ARRAYS["triangular_solution"].apply(_damped(a), a, lower=1),
+    "log_determinant": lambda a: ops.ARRAYS["logdet"].apply(_damped(a)),
+    "matrix_product": lambda a: ops.ARRAYS["matrix_product"].apply(a, a, strong=3),
+}
+
+
+@pytest.mark.parametrize("name", LONG_ROWS)
+def test_an_operation_that_takes_long_can_be_stopped_within(name: str) -> None:
+    """A factorization looks at the deadline at every row, as does a product that goes through its terms one by one."""
+    executable = NumpyExecutable(expand(function(LONG_ROWS[name], Input("a", (200, 200)))))
+    points = np.random.default_rng(0).normal(size=(2, 200, 200))
+    if name == "matrix_product":
+        points[0, 0, 0] = np.inf
+    watching = Countdown(1_000_000)
+    executable.run([points], 2, watching)
+    assert 1_000_000 - watching.left > 200
+    with pytest.raises(DeadlineExceeded):
+        executable.run([points], 2, Countdown(100))
+
+
+def test_blocks_of_large_values_have_few_points() -> None:
+    """What one call of NumPy goes through is bounded, as nothing can stop it."""
+    counts: list[int] = []
+
+    def spread(x: Value) -> Value:
+        return ops.ARRAYS["sum"].apply(apply("exp", ops.ARRAYS["broadcast_to"].apply(x, shape=(200_000,))), axes=(0,))
+
+    executable = NumpyExecutable(function(spread, "x"), [ResultGroup(1, ((),), is_row=False)])
+    run = executable.run
+
+    def counting(inputs: Sequence[FloatArray], rows: int, checkpoint: Checkpoint) -> list[FloatArray]:
+        counts.append(rows)
+        return run(inputs, rows, checkpoint)
+
+    with patch.object(executable, "run", counting):
+        executable.evaluate_columns([np.arange(12.0)], 12, LIMITS, no_checkpoint)
+    assert counts == [5, 5, 2]

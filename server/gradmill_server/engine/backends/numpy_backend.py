@@ -51,6 +51,9 @@ _SMALLEST_FULL_BLOCK = 1024
 _SMALLEST_BLOCK_OF_LOOPS = 128
 """Native loops lose little by fewer points, and what they stack comes into a nearer cache."""
 
+_LARGE_VALUE = 1024 * 1024
+"""Elements that a block of several points has in one value at most: a call of NumPy cannot be stopped on its way."""
+
 _LARGEST_BLOCK = 65536
 
 
@@ -117,13 +120,15 @@ class NumpyExecutable:
         )
 
     def _add(self, graph: Graph, node: Node, operands: tuple[int, ...], result: int, checkpoint: Checkpoint) -> None:
-        """Add the instruction of an operation; that of a loop gets the checkpoint beside its operands."""
+        """Add the instruction of an operation; what may take long gets the checkpoint beside its operands."""
         row = ops.ARRAYS.get(node.operation)
+        watching = (len(self._template) - 1, *operands)
         if row is None or not row.repeats:
-            self.instructions.append(Instruction(_aligned(graph, node), operands, result))
+            used = operands if row is None or not row.interruptible else watching
+            self.instructions.append(Instruction(_aligned(graph, node), used, result))
             return
         runs = self._loop(Loop.of(dict(node.parameters)), checkpoint)
-        self.instructions.append(Instruction(runs, (len(self._template) - 1, *operands), result))
+        self.instructions.append(Instruction(runs, watching, result))
         self._loop_scratch_elements = max(self._loop_scratch_elements, runs.scratch_elements)
         self._loop_bytes += runs.byte_size
 
@@ -178,6 +183,7 @@ class NumpyExecutable:
         if per_point > limits.maximum_scratch_bytes:
             raise scratch_too_large(limits, per_point)
         smallest = _SMALLEST_FULL_BLOCK if self._level is None else _SMALLEST_BLOCK_OF_LOOPS
+        smallest = min(smallest, max(1, _LARGE_VALUE // self._largest_value))
         wanted = max(smallest, _TARGET_BLOCK_BYTES // per_point)
         return min(wanted, _LARGEST_BLOCK, limits.maximum_scratch_bytes // per_point)
 
@@ -272,4 +278,9 @@ def _on_arrays(
         result: FloatArray = value(parameters, *arrays)
         return result
 
-    return function
+    def watched(checkpoint: Checkpoint, *operands: FloatArray) -> FloatArray:
+        arrays = [np.reshape(operand, (-1, *shape)) for operand, shape in zip(operands, shapes, strict=True)]
+        result: FloatArray = value(parameters, *arrays, checkpoint=checkpoint)
+        return result
+
+    return watched if row.interruptible else function

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradmill_server.engine.checkpoints import Checkpoint
 from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.errors import InvalidGraph
 from gradmill_server.engine.ir import Body, FloatArray, Graph, GraphBuilder, Parameters, ParameterValue, Shape
@@ -139,6 +140,7 @@ class ArrayOperation:
             and have one point; None where that cannot be, as places depend on values.
         aliases: other names that formulas accept.
         convention: the derivative by convention where it does not exist; empty when nothing needs saying.
+        interruptible: whether its value takes a checkpoint as well, by name, because it may take long.
         repeats: whether it runs its body again and again; backends do that themselves, so it has no value.
         internal: whether only derivative rules and passes may use it.
         source: where formulas come from.
@@ -160,6 +162,7 @@ class ArrayOperation:
     unrolling: Unrolling | None = None
     aliases: tuple[str, ...] = ()
     convention: str = ""
+    interruptible: bool = False
     repeats: bool = False
     internal: bool = False
     source: str = ""
@@ -188,8 +191,8 @@ class ArrayOperation:
         if value is None or element_type is ElementType.FLOAT64:
             return value
 
-        def function(parameters: ParameterMap, *operands: FloatArray) -> FloatArray:
-            return np.asarray(value(parameters, *operands)).astype(element_type.dtype, copy=False)
+        def function(parameters: ParameterMap, *operands: FloatArray, **checkpoint: Checkpoint) -> FloatArray:
+            return np.asarray(value(parameters, *operands, **checkpoint)).astype(element_type.dtype, copy=False)
 
         return function
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.ir import FloatArray, Shape
 from gradmill_server.engine.ops.array_operation import (
     ArrayFunction,
@@ -112,10 +113,11 @@ def _spread_systems(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArra
     )
 
 
-def _eliminate(a: FloatArray, b: FloatArray) -> None:
+def _eliminate(a: FloatArray, b: FloatArray, checkpoint: Checkpoint) -> None:
     """Bring matrices to upper triangular form in place, with row exchanges, right-hand sides along with them."""
     count = a.shape[-1]
     for column in range(count):
+        checkpoint()
         pivot = column + np.argmax(np.abs(a[..., column:, column]), axis=-1)
         for each in (a, b):
             chosen = np.take_along_axis(each, pivot[..., np.newaxis, np.newaxis], axis=-2)
@@ -126,10 +128,13 @@ def _eliminate(a: FloatArray, b: FloatArray) -> None:
         b[..., column + 1 :, :] -= factor * b[..., column : column + 1, :]
 
 
-def _substitute(a: FloatArray, b: FloatArray, *, lower: bool, unit_diagonal: bool) -> FloatArray:
+def _substitute(
+    a: FloatArray, b: FloatArray, checkpoint: Checkpoint, *, lower: bool, unit_diagonal: bool
+) -> FloatArray:
     """Solve triangular systems in place of their right-hand sides, row by row."""
     count = a.shape[-1]
     for row in range(count) if lower else range(count - 1, -1, -1):
+        checkpoint()
         done = slice(0, row) if lower else slice(row + 1, count)
         for column in range(*done.indices(count)):
             b[..., row, :] -= a[..., row, column, np.newaxis] * b[..., column, :]
@@ -157,18 +162,23 @@ def _triangular_unrolled(emit: Emit) -> ArrayFunction:
     return solution
 
 
-def _solution_value(_parameters: ParameterMap, a: FloatArray, b: FloatArray) -> FloatArray:
+def _solution_value(
+    _parameters: ParameterMap, a: FloatArray, b: FloatArray, checkpoint: Checkpoint = never
+) -> FloatArray:
     matrices, sides = _spread_systems(a, b)
-    _eliminate(matrices, sides)
-    return _substitute(matrices, sides, lower=False, unit_diagonal=False)
+    _eliminate(matrices, sides, checkpoint)
+    return _substitute(matrices, sides, checkpoint, lower=False, unit_diagonal=False)
 
 
-def _triangular_value(parameters: ParameterMap, a: FloatArray, b: FloatArray) -> FloatArray:
+def _triangular_value(
+    parameters: ParameterMap, a: FloatArray, b: FloatArray, checkpoint: Checkpoint = never
+) -> FloatArray:
     matrices, sides = _spread_systems(a, b)
     lower, turned = bool(integer(parameters, "lower")), bool(integer(parameters, "transposed"))
     if turned:
         matrices = np.swapaxes(matrices, -1, -2)
-    return _substitute(matrices, sides, lower=lower != turned, unit_diagonal=bool(integer(parameters, "unit_diagonal")))
+    unit = bool(integer(parameters, "unit_diagonal"))
+    return _substitute(matrices, sides, checkpoint, lower=lower != turned, unit_diagonal=unit)
 
 
 def _solution_pullback(site: Site, cotangent: Value, wanted: Sequence[bool]) -> list[Value | None]:
@@ -204,6 +214,7 @@ _SOLUTION = ArrayOperation(
     most=2,
     shape=_systems_shape("solve"),
     value=_solution_value,
+    interruptible=True,
     pullback=_solution_pullback,
     pushforward=_solution_pushforward,
     internal=True,
@@ -252,6 +263,7 @@ _TRIANGULAR_SOLUTION = ArrayOperation(
     parameters=_TRIANGULAR,
     shape=_systems_shape("solve_triangular"),
     value=_triangular_value,
+    interruptible=True,
     unrolling=_triangular_unrolled,
     pullback=_triangular_pullback,
     pushforward=_triangular_pushforward,
@@ -293,9 +305,10 @@ def _inverse(site: Site) -> Value:
 # The Cholesky factor.
 
 
-def _cholesky_value(_parameters: ParameterMap, a: FloatArray) -> FloatArray:
+def _cholesky_value(_parameters: ParameterMap, a: FloatArray, checkpoint: Checkpoint = never) -> FloatArray:
     factor = np.tril(a)
     for column in range(a.shape[-1]):
+        checkpoint()
         for before in range(column):
             factor[..., column:, column] -= factor[..., column:, before] * factor[..., column, before, np.newaxis]
         factor[..., column, column] = np.sqrt(factor[..., column, column])
@@ -345,6 +358,7 @@ _CHOLESKY = ArrayOperation(
     result="that of a",
     shape=_square_shape("cholesky"),
     value=_cholesky_value,
+    interruptible=True,
     unrolling=_cholesky_unrolled,
     pullback=pulling(_cholesky_back),
     pushforward=pushing(_cholesky_forward),
@@ -360,9 +374,9 @@ def _log_determinant_shape(_parameters: ParameterMap, shapes: Sequence[Shape]) -
     return shapes[0][:-2]
 
 
-def _log_determinant_value(_parameters: ParameterMap, a: FloatArray) -> FloatArray:
+def _log_determinant_value(_parameters: ParameterMap, a: FloatArray, checkpoint: Checkpoint = never) -> FloatArray:
     matrices, sides = _spread_systems(a, np.zeros((*a.shape[:-1], 0)))
-    _eliminate(matrices, sides)
+    _eliminate(matrices, sides, checkpoint)
     diagonal = np.diagonal(matrices, axis1=-2, axis2=-1)
     result: FloatArray = np.log(np.abs(diagonal)).sum(axis=-1)
     return result
@@ -425,6 +439,7 @@ OPERATIONS = (
         result="that of a without the last two axes",
         shape=_log_determinant_shape,
         value=_log_determinant_value,
+        interruptible=True,
         pullback=pulling(_log_determinant_back),
         pushforward=pushing(_log_determinant_forward),
     ),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.ir import FloatArray, Shape, size
 from gradmill_server.engine.ops.array_operation import (
     ArrayFunction,
@@ -75,7 +76,9 @@ def _batched_unrolled(emit: Emit) -> ArrayFunction:
     return product
 
 
-def _batched_value(parameters: ParameterMap, x: FloatArray, y: FloatArray) -> FloatArray:
+def _batched_value(
+    parameters: ParameterMap, x: FloatArray, y: FloatArray, checkpoint: Checkpoint = never
+) -> FloatArray:
     left, right = _batches(x, y)
     product: FloatArray = np.matmul(_row_by_row(left), _row_by_row(right))
     strong = integer(parameters, "strong")
@@ -83,6 +86,7 @@ def _batched_value(parameters: ParameterMap, x: FloatArray, y: FloatArray) -> Fl
         return product
     careful = np.zeros(product.shape)
     for place in range(left.shape[-1]):
+        checkpoint()
         x_part, y_part = left[..., place, np.newaxis], right[..., np.newaxis, place, :]
         dead = (bool(strong & _FIRST) & (x_part == 0.0)) | (bool(strong & _SECOND) & (y_part == 0.0))
         careful += np.where(dead, 0.0, x_part * y_part)
@@ -117,6 +121,7 @@ _BATCHED = ArrayOperation(
     parameters=(Parameter("strong", int, optional=True),),
     shape=_batched_shape,
     value=_batched_value,
+    interruptible=True,
     unrolling=_batched_unrolled,
     pullback=_batched_pullback,
     pushforward=_batched_pushforward,
