@@ -20,8 +20,14 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 from gradmill.v1 import gradient_service_pb2 as service_pb2
-from gradmill_server.engine.backends.choice import backend_name, why_not_native
+from gradmill_server.engine.backends.choice import Road, backend_name, road, why_not_native
+from gradmill_server.engine.backends.native.levels import host_level
+from gradmill_server.engine.limits import Limits
+from gradmill_server.engine.passes.expand import expand
 from gradmill_server.serving.settings import TABLE
+from gradmill_server.serving.wire.functions import DigestReference
+from gradmill_server.serving.wire.requests import read_evaluate
+from gradmill_server.serving.wire.samples import sample_requests
 from grpc_health.v1 import health_pb2
 
 from tests.serving.support import VALUE, evaluation, formula, matrix, refusal, results
@@ -282,3 +288,16 @@ def test_help() -> None:
     code, written, complaint = _refused_start("--help")
     assert (code, complaint) == (0, "")
     assert "GRADMILL_CACHE_BYTES" in written
+
+
+def test_warming_up_loads_the_machine_code_for_arrays() -> None:
+    """Whoever sends the first function of arrays does not wait for a compiler."""
+    if host_level() is None:
+        pytest.skip("there is no machine code for this processor")
+    roads = set()
+    for method, body in sample_requests():
+        if method == "Evaluate":
+            reference, _ = read_evaluate(body, 8)
+            assert not isinstance(reference, DigestReference)
+            roads.add(road(expand(reference.read(Limits()))))
+    assert roads == {Road.SCALARS, Road.ARRAYS}
