@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gradmill_server.engine import ops
 from gradmill_server.engine.canonical import canonicalize
 from gradmill_server.engine.errors import DeadlineExceeded, LimitExceeded
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Output
@@ -327,3 +328,22 @@ def test_compiling_stops_at_a_checkpoint() -> None:
     for allowed in range(0, len(looks), len(looks) // 10):
         with pytest.raises(DeadlineExceeded):
             compile_program(graph, wants, Options(), LIMITS, Countdown(allowed))
+
+
+@pytest.mark.parametrize("kind", [Kind.GRADIENT, Kind.SPARSE_JACOBIAN])
+def test_compiling_a_few_large_operations_stops_at_a_checkpoint(kind: Kind) -> None:
+    """One operation may become thousands; looks are counted by what arises, not by what was sent."""
+
+    def wide(x: Value) -> Value:
+        return ops.ARRAYS["sum"].apply(ops.ARRAYS["stack"].apply(*[x] * 30_000, axis=0), axes=(0,))
+
+    def product(x: Value) -> Value:
+        return ops.ARRAYS["matmul"].apply(x, x)
+
+    graph = function(wide, "x") if kind is Kind.GRADIENT else function(product, Input("x", (20, 20)))
+    wants = (resolve_want(graph, kind, (), ()),)
+    looks: list[None] = []
+    compile_program(graph, wants, Options(), LIMITS, lambda: looks.append(None))
+    assert len(looks) > 30
+    with pytest.raises(DeadlineExceeded):
+        compile_program(graph, wants, Options(), LIMITS, Countdown(len(looks) - 1))

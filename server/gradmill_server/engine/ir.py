@@ -31,7 +31,7 @@ from typing import Any, NamedTuple, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from gradmill_server.engine.checkpoints import Checkpoint, never, watched
+from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, Checkpoint, never, watched
 from gradmill_server.engine.element_types import ElementType, rounded
 
 Shape = tuple[int, ...]
@@ -274,10 +274,11 @@ class GraphBuilder:
         nodes: the nodes so far; only the builder adds to them.
     """
 
-    __slots__ = ("_index_of", "_labels", "element_type", "inputs", "nodes")
+    __slots__ = ("_checkpoint", "_index_of", "_labels", "element_type", "inputs", "nodes")
 
-    def __init__(self, inputs: Iterable[Input] = ()) -> None:
-        """Start with these inputs, as nodes 0, 1, 2, ..."""
+    def __init__(self, inputs: Iterable[Input] = (), checkpoint: Checkpoint = never) -> None:
+        """Start with these inputs, as nodes 0, 1, 2, ... The checkpoint is called at every thousandth node or so."""
+        self._checkpoint = checkpoint
         self.inputs: tuple[Input, ...] = tuple(inputs)
         self.element_type = element_type_of(self.inputs)
         if any(entry.element_type is not self.element_type for entry in self.inputs):
@@ -293,7 +294,7 @@ class GraphBuilder:
     @classmethod
     def extending(cls, graph: Graph, checkpoint: Checkpoint = never) -> GraphBuilder:
         """Start with all nodes of a graph, at the same indices. The checkpoint is called every few milliseconds."""
-        builder = cls()
+        builder = cls((), checkpoint)
         builder.inputs, builder.element_type = graph.inputs, graph.element_type
         builder.nodes = nodes = graph.nodes.copy()
         builder._labels = dict(graph.labels)
@@ -329,6 +330,8 @@ class GraphBuilder:
         new = len(nodes.operations)
         index = self._index_of[operation].setdefault(identity, new)
         if index == new:
+            if not new % NODES_BETWEEN_CHECKPOINTS:  # what adds a node may add a million of them by one rule
+                self._checkpoint()
             nodes.operations.append(operation)
             nodes.arguments.append(arguments)
             if shape:

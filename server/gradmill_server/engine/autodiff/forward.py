@@ -97,6 +97,7 @@ class _Walk:
         row = ops.ARRAYS[self.builder.nodes.operations[index]]
         if row.pushforward is None:
             return None
+        self.checkpoint()
         tangents = [self._tangent(argument) for argument in self.builder.nodes.arguments[index]]
         tangent = row.pushforward(
             self.propagation.site(self.builder, index, row, self.leading, self._pushforward_of), tangents
@@ -108,7 +109,7 @@ class _Walk:
         declared = [
             Input(f"tangent{place}", self.leading + body.inputs[place].shape, body.element_type) for place in inputs
         ]
-        builder = GraphBuilder([*body.inputs, *declared])
+        builder = GraphBuilder([*body.inputs, *declared], self.checkpoint)
         results = builder.include(body, range(len(body.inputs)))
         seeds = {place: seed for seed, place in enumerate(inputs, start=len(body.inputs))}
         chosen = [results[place] for place in outputs]

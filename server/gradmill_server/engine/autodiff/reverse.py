@@ -121,6 +121,7 @@ class _Sweep:
         row = ops.ARRAYS[self.builder.nodes.operations[index]]
         if row.pullback is None:
             return
+        self.checkpoint()
         site = self.propagation.site(self.builder, index, row, self.leading, self._pullback_of)
         wanted = [bool(self.active[argument]) for argument in arguments]
         cotangents = row.pullback(site, Value(self.builder, self.adjoints[index]), wanted)
@@ -134,7 +135,7 @@ class _Sweep:
             Input(f"cotangent{place}", self.leading + body.nodes.shape(body.outputs[place].node), body.element_type)
             for place in outputs
         ]
-        builder = GraphBuilder([*body.inputs, *declared])
+        builder = GraphBuilder([*body.inputs, *declared], self.checkpoint)
         results = builder.include(body, range(len(body.inputs)))
         seeds: dict[int, int] = {}
         for seed, place in enumerate(outputs, start=len(body.inputs)):

@@ -41,8 +41,10 @@ def transposed_pattern(pattern: SparsePattern) -> SparsePattern:
 
 def symmetric_pattern(pattern: SparsePattern) -> SparsePattern:
     """Return a square matrix's pattern together with its transpose's."""
-    count, rows, columns = pattern.shape[0], pattern.rows, pattern.columns
-    rows, columns = np.divmod(np.union1d(rows * count + columns, columns * count + rows), count)
+    count = pattern.shape[0]
+    both = [each.rows * count + each.columns for each in (pattern, transposed_pattern(pattern))]
+    places = np.sort(np.concatenate(both), kind="stable")  # two ascending runs, which this merges
+    rows, columns = np.divmod(places[np.diff(places, prepend=-1) > 0], count)
     starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=count))]).astype(np.int64)
     return SparsePattern(pattern.shape, starts, columns)
 

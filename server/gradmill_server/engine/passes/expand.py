@@ -41,6 +41,7 @@ def _replaced(graph: Graph, expansions: Mapping[str, Expansion | None], checkpoi
         expansion = expansions.get(node.operation)
         if expansion is None:
             return None
+        checkpoint()
         # The node itself is put as well, for its shape; nothing needs it, so it is dropped.
         site = Propagation().site(builder, builder.add(node), ops.ARRAYS[node.operation], ())
         return expansion(site).index

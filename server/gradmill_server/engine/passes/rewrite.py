@@ -51,7 +51,7 @@ def rebuild(graph: Graph, rule: Rule, checkpoint: Checkpoint = never, triggers: 
 
 def _rewritten(graph: Graph, rule: Rule, checkpoint: Checkpoint, triggers: Triggers | None) -> Graph:
     marks = needed(graph, checkpoint)
-    nodes, builder = graph.nodes, GraphBuilder(graph.inputs)
+    nodes, builder = graph.nodes, GraphBuilder(graph.inputs, checkpoint)
     put, made = builder.put, builder.nodes.operations
     shape_of, parameters_of = nodes.shapes.get, nodes.parameters.get
     new = list(range(len(builder))) + [0] * (len(nodes) - len(builder))

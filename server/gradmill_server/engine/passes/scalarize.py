@@ -79,7 +79,7 @@ class _Unrolling:
             for entry in graph.inputs
             for place in range(size(entry.shape))
         ]
-        self._builder = GraphBuilder(inputs)
+        self._builder = GraphBuilder(inputs, checkpoint)
         self._numbers: list[Numbers] = []
         self._shortcuts: dict[str, Callable[..., int | None]] = {
             "strong_product": self._strong_product,

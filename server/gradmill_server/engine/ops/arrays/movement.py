@@ -342,7 +342,10 @@ def _concatenate_shape(parameters: ParameterMap, shapes: Sequence[Shape]) -> Sha
 
 def _concatenate_value(parameters: ParameterMap, *operands: FloatArray) -> FloatArray:
     points = max(map(len, operands))
-    whole = [np.broadcast_to(operand, (points, *operand.shape[1:])) for operand in operands]
+    whole = [
+        operand if len(operand) == points else np.broadcast_to(operand, (points, *operand.shape[1:]))
+        for operand in operands
+    ]
     return np.concatenate(whole, axis=integer(parameters, "axis") + 1)
 
 
