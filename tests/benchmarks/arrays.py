@@ -71,6 +71,10 @@ def nothing() -> None:
     """Let the work go on."""
 
 
+def _between(points: PointBatch, start: int, stop: int) -> PointBatch:
+    return points if stop - start == points.count else points.part(start, stop)
+
+
 class Ours:
     """A compiled function, its points, and how their results are put together."""
 
@@ -102,11 +106,11 @@ class Ours:
             return self.program.evaluate(self._points, LIMITS, nothing)
         points, program = self._points, self.program
         return evaluate_reduced(
-            lambda start, stop: program.evaluate(points.part(start, stop), LIMITS, nothing),
+            lambda start, stop: program.evaluate(_between(points, start, stop), LIMITS, nothing),
             points.count,
             program.point_bytes,
             Reduction.SUM,
-            (lambda start, stop: program.evaluate_sums(points.part(start, stop), LIMITS, nothing))
+            (lambda start, stop: program.evaluate_sums(_between(points, start, stop), LIMITS, nothing))
             if program.sums_points
             else None,
         )

@@ -48,6 +48,10 @@ def evaluate_reduced(
             it marks no points.
     """
     step = block_points(point_bytes)
+    if sums and count <= SUMMED_POINTS:
+        block = sums(0, count)
+        if _all_finite(block):
+            return _without_points(block, count if reduction is Reduction.MEAN else 1)
     block, total, flags = _added_up(sums or evaluate, count, SUMMED_POINTS if sums else step)
     if sums and not np.isfinite(total).all():
         # Some point may have a result that is not finite; which ones is seen only where each is computed by itself.
@@ -56,6 +60,22 @@ def evaluate_reduced(
         with np.errstate(all="ignore"):
             total = np.asarray(total / np.float64(count)).astype(total.dtype, copy=False)
     return Evaluation(_taken_apart(total, block), flags)
+
+
+def _all_finite(block: Evaluation) -> bool:
+    return all(np.isfinite(result.array).all() for results in block.arrays for result in results)
+
+
+def _without_points(block: Evaluation, divisor: int) -> Evaluation:
+    """Return the one row of sums, divided, without its axis: most sums over points are of one block."""
+    arrays = [
+        [
+            result._replace(array=np.asarray(result.array[0] if divisor == 1 else result.array[0] / divisor))
+            for result in results
+        ]
+        for results in block.arrays
+    ]
+    return Evaluation(arrays, block.point_flags)
 
 
 def _added_up(

@@ -59,8 +59,11 @@ def take_workspace(scratch_bytes: int, frame_bytes: int) -> Workspace:
     """
     workspace = _THREAD.workspace
     _THREAD.workspace = None
-    if workspace is None or workspace.scratch_bytes < scratch_bytes or len(workspace.frame) < frame_bytes:
+    if workspace is None:
         return Workspace(scratch_bytes, frame_bytes)
+    if workspace.scratch_bytes < scratch_bytes or len(workspace.frame) < frame_bytes:
+        # As large as either run needs, so that two kinds of run that take turns do not both find it too small.
+        return Workspace(max(scratch_bytes, workspace.scratch_bytes), max(frame_bytes, len(workspace.frame)))
     return workspace
 
 

@@ -162,8 +162,9 @@ class LinkedTape:
 
 def _halved(partial: FloatArray) -> FloatArray:
     """Return the sums of eight partial sums [elements, 8] in halving order."""
-    one, two, three, four, five, six, seven, eight = partial.T
-    left = (one + five) + (three + seven)
-    right = (two + six) + (four + eight)
-    total: FloatArray = left + right
+    lanes = np.ascontiguousarray(partial.T)
+    while len(lanes) > 1:
+        half = len(lanes) // 2
+        lanes = lanes[:half] + lanes[half:]
+    total: FloatArray = lanes[0]
     return total
