@@ -102,3 +102,41 @@ def test_a_right_hand_side_that_is_hidden_does_not_poison(name: str, kind: Kind)
     ordinary, awkward = results[0].array
     assert np.isfinite(ordinary).all()
     np.testing.assert_allclose(awkward, ordinary, rtol=1e-13, atol=1e-13)
+
+
+LINEAR: dict[str, Callable[[Value], Value]] = {
+    "cholesky": lambda a: total(call("cholesky", a)),
+    "inverse": lambda a: total(call("inverse", a)),
+    "logdet": lambda a: call("logdet", a),
+    "solve": lambda a: total(call("solve", a, a * a)),
+    "solve_triangular": lambda a: total(ops.ARRAYS["solve_triangular"].apply(a, a * a, lower=1, transposed=1)),
+    "product": lambda a: total(call("matmul", a, a * a)),
+    "norm": lambda a: ops.ARRAYS["norm"].apply(a, axes=(0, 1)),
+    "logsumexp": lambda a: ops.ARRAYS["logsumexp"].apply(a, axes=(0, 1)),
+    "softmax": lambda a: total(apply("square", ops.ARRAYS["softmax"].apply(a, axis=0))),
+    "prod": lambda a: ops.ARRAYS["prod"].apply(a, axes=(0, 1)),
+    "std": lambda a: ops.ARRAYS["std"].apply(a, axes=(0, 1)),
+    "amax": lambda a: ops.ARRAYS["amax"].apply(a, axes=(0, 1)),
+}
+"""Scalars of a matrix."""
+
+SECOND_ORDER = ((Kind.GRADIENT, 0), (Kind.HESSIAN, 0), (Kind.HVP, 9))
+"""Kinds, and their numbers of directions."""
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_a_factor_of_zero_hides_no_second_derivative(name: str) -> None:
+    """At x = 0 the adjoint of f(a) in x * f(a) is zero, but its own derivative by x is the gradient of f."""
+    graph = function(lambda x, a: x * LINEAR[name](a), "x", MATRIX)
+    wants = tuple(resolve_want(graph, kind, (), (), directions=count) for kind, count in SECOND_ORDER)
+    program = compile_program(graph, wants, Options(), LIMITS)
+    points = np.array([[x, 4.0, 1.0, -1.0, 1.0, 3.0, 0.5, -1.0, 0.5, 5.0] for x in (0.0, 1.0)])
+    unit = [{"x": np.zeros((1, 9)), "a": np.eye(9).reshape(1, 9, 3, 3)}]
+    gradients, hessians, products = program.evaluate(
+        PointBatch.from_matrix(graph.inputs, points), LIMITS, no_checkpoint, unit
+    ).arrays
+    slope = gradients[0].array[1, 1:]
+    at_zero = hessians[0].array[0]
+    np.testing.assert_allclose(at_zero[0, 1:], slope, rtol=1e-13)
+    np.testing.assert_allclose(at_zero[1:, 0], slope, rtol=1e-13)
+    np.testing.assert_allclose(products[0].array[0][:, 0], slope, rtol=1e-13)

@@ -30,15 +30,18 @@ from gradmill_server.engine.ops.array_operation import (
 from gradmill_server.engine.ops.arrays.axes import mismatch
 from gradmill_server.engine.ops.arrays.movement import matrix_transposed, reshaped
 from gradmill_server.engine.ops.arrays.products import matrix_product, strong_product_of
-from gradmill_server.engine.ops.arrays.reductions import amax
+from gradmill_server.engine.ops.arrays.reductions import amax, amin
 from gradmill_server.engine.ops.arrays.sums import aligned, broadcasted, summed, summed_to
 from gradmill_server.engine.ops.value import Value, elementwise
 from gradmill_server.engine.shapes import broadcast
 
 _abs = elementwise("abs")
+_isfinite = elementwise("isfinite")
+_logical_or = elementwise("logical_or")
 _where = elementwise("where")
 
 _MATRIX_RANK = 2
+_COLUMN = (-2,)
 _TRIANGULAR = tuple(Parameter(name, int, optional=True) for name in ("lower", "transposed", "unit_diagonal"))
 
 
@@ -66,17 +69,22 @@ def _triangle(x: Value, *, lower: bool, diagonal: float) -> Value:
     return _where(mask, x, 0.0) if diagonal == 0.0 else _where(mask, x, _where(identity, on_diagonal, 0.0))
 
 
-def _where_seeded(site: Site, seed: Value, result: Value) -> Value:
-    """Return a result with zeros for each matrix whose seed is all zero, whatever the factors are."""
+def _where_seeded(site: Site, seed: Value, result: Value, axes: Sequence[int] = (-2, -1)) -> Value:
+    """Return what is linear in a tangent or cotangent, with zeros where that is all zero and the result is not finite.
+
+    Where the result is finite nothing is hidden, so that its own derivative by the seed is there, also at zero.
+
+    Args:
+        site: whose rule it is.
+        seed: the tangent or cotangent.
+        result: what came of it.
+        axes: those, counted from the last, over which a result depends on the seed: of matrices, or of columns.
+    """
     if not site.strong_zeros:
         return result
-    axes = (len(seed.shape) - 2, len(seed.shape) - 1)
-    return _where(amax(_abs(seed), axes, keep=True), result, 0.0)
-
-
-def _solved_where_seeded(site: Site, side: Value, solution: Value) -> Value:
-    """Return the solution of systems with zeros for each right-hand side that is all zero, whatever the matrix is."""
-    return _where(amax(_abs(side), (len(side.shape) - 2,), keep=True), solution, 0.0) if site.strong_zeros else solution
+    last = tuple([len(result.shape) + axis for axis in axes])
+    seeded = amax(_abs(seed), tuple([len(seed.shape) + axis for axis in axes]), keep=True)
+    return _where(_logical_or(seeded, amin(_isfinite(result), last, keep=True)), result, 0.0)
 
 
 def _seeded_product(site: Site, seed: Value, factor: Value) -> Value:
@@ -183,7 +191,7 @@ def _triangular_value(
 
 def _solution_pullback(site: Site, cotangent: Value, wanted: Sequence[bool]) -> list[Value | None]:
     a, b = site.operands
-    by_b = _solved_where_seeded(site, cotangent, _SOLUTION.apply(matrix_transposed(a), cotangent))
+    by_b = _where_seeded(site, cotangent, _SOLUTION.apply(matrix_transposed(a), cotangent), _COLUMN)
     by_a = None
     if wanted[0]:
         by_a = -_seeded_product(site, by_b, matrix_transposed(site.result))
@@ -192,7 +200,7 @@ def _solution_pullback(site: Site, cotangent: Value, wanted: Sequence[bool]) -> 
 
 def _solution_pushforward(site: Site, tangents: Sequence[Value | None]) -> Value | None:
     side = _changed_side(site, tangents, tangents[0])
-    return side and _solved_where_seeded(site, side, _SOLUTION.apply(site.operands[0], side))
+    return side and _where_seeded(site, side, _SOLUTION.apply(site.operands[0], side), _COLUMN)
 
 
 def _changed_side(site: Site, tangents: Sequence[Value | None], by_a: Value | None) -> Value | None:
@@ -231,7 +239,7 @@ def _triangular_pullback(site: Site, cotangent: Value, wanted: Sequence[bool]) -
     a, b = site.operands
     turned = bool(integer(site.parameters, "transposed"))
     solved = _TRIANGULAR_SOLUTION.apply(a, cotangent, **_with_transposed(site, turned=not turned))
-    by_b = _solved_where_seeded(site, cotangent, solved)
+    by_b = _where_seeded(site, cotangent, solved, _COLUMN)
     by_a = None
     if wanted[0]:
         product = _seeded_product(site, by_b, matrix_transposed(site.result))
@@ -251,7 +259,7 @@ def _triangular_pushforward(site: Site, tangents: Sequence[Value | None]) -> Val
         by_a = matrix_transposed(by_a)
     side = _changed_side(site, tangents, by_a)
     solved = side and _TRIANGULAR_SOLUTION.apply(site.operands[0], side, **site.parameters)
-    return side and solved and _solved_where_seeded(site, side, solved)
+    return side and solved and _where_seeded(site, side, solved, _COLUMN)
 
 
 _TRIANGULAR_SOLUTION = ArrayOperation(
