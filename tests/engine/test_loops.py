@@ -203,6 +203,28 @@ def test_a_zero_cotangent_does_not_pass_an_infinite_slope_in_a_loop() -> None:
     assert np.isnan(plain[0, 0])
 
 
+@pytest.mark.parametrize("kind", [Kind.JACOBIAN, Kind.JVP])
+def test_an_infinite_tangent_does_not_pass_a_zero_slope(kind: Kind) -> None:
+    """In a loop and in a product of matrices as elsewhere: the slope of x*sqrt(x) at 0 is 0 in forward mode, too."""
+
+    def step(carries: list[Value], elements: list[Value], constants: list[Value]) -> tuple[list[Value], list[Value]]:
+        return [carries[0] + apply("sqrt", elements[0]) * elements[0] * constants[0]], []
+
+    def make(v: Value) -> Value:
+        ((summed,), _) = scan(step, [total(v)], [v], [total(v)], steps=2)
+        return summed + array("dot", apply("sqrt", v), v)
+
+    graph = function(make, Input("v", (2,)))
+    directions = 2 * (kind is Kind.JVP)
+    want = resolve_want(graph, kind, (), (), directions=directions)
+    compiled_kind = program.compile_program(graph, (want,), Options(), LIMITS)
+    tangents = [{"v": np.eye(2)[np.newaxis]}] * (directions > 0)
+    (results,) = compiled_kind.evaluate(
+        PointBatch.from_matrix(graph.inputs, np.array([[0.0, 4.0]])), LIMITS, never, tangents
+    ).arrays
+    np.testing.assert_allclose(results[0].array[0], [1.0 + 8.0, 1.0 + 8.0 + 12.0 + 3.0], rtol=1e-14)
+
+
 def test_stable_forms_are_used_in_bodies() -> None:
     """A spelling that overflows is replaced inside of a loop as well, and listed."""
     graph = function(

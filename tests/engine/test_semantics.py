@@ -129,6 +129,25 @@ def test_a_derivative_is_marked_only_when_it_was_asked_for() -> None:
     assert at_matrix(graph, [[0.0]], Kind.GRADIENT).point_flags.tolist() == [DERIVATIVE_NOT_FINITE]
 
 
+def along_unit_tangents(graph: Graph, point: tuple[float, ...]) -> FloatArray:
+    """Return the derivatives by all inputs of a function of scalars, in forward mode."""
+    count = len(point)
+    program = compile_program(graph, (resolve_want(graph, Kind.JVP, (), (), directions=count),), Options(), LIMITS)
+    unit_tangents = {entry.name: row[np.newaxis] for entry, row in zip(graph.inputs, np.eye(count), strict=True)}
+    batch = PointBatch.from_matrix(graph.inputs, np.array([point]))
+    (results,) = program.evaluate(batch, LIMITS, no_checkpoint, [unit_tangents]).arrays
+    along: FloatArray = results[0].array[0]
+    return along
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
+def test_forward_mode_gives_the_gradient(case: Case) -> None:
+    """Derivatives along unit tangents are those of reverse mode, also where an infinite slope meets a zero (R4)."""
+    graph = read(case.formula, len(case.point))
+    _, gradient_there = value_and_gradient(graph, *case.point)
+    np.testing.assert_array_equal(along_unit_tangents(graph, case.point), gradient_there)
+
+
 def derivative_at(formula: str, point: tuple[float, ...], by: str) -> float:
     """Return a derivative of any order at a point, by differentiating graphs of derivatives."""
     graph = simplify(use_stable_forms(read(formula, len(point)))[0])

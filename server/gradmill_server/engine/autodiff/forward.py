@@ -7,13 +7,15 @@ reverse mode.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.autodiff.poles import bodies_have_pole, has_pole
 from gradmill_server.engine.autodiff.propagation import NO_ADJOINT, body_derivative, result_and_operands
 from gradmill_server.engine.checkpoints import never, watched
-from gradmill_server.engine.ir import GraphBuilder, Input
+from gradmill_server.engine.ir import Body, GraphBuilder, Input
 from gradmill_server.engine.ops.arrays.sums import aligned, broadcasted
 from gradmill_server.engine.ops.value import Value, emit_elementwise
 
@@ -40,7 +42,7 @@ def push_forward(
         builder: the graph that holds the outputs; it grows.
         outputs: the nodes whose tangents are wanted.
         seeds: for each varied node that of its tangent, [*leading, *shape of the node].
-        propagation: how tangents pass through partials.
+        propagation: how tangents pass through partials; with strong partials, seeds may be infinite.
         leading: the shape in front of every tangent: () or (directions,).
         checkpoint: called every few milliseconds; may raise to stop.
 
@@ -54,7 +56,9 @@ def push_forward(
     for node, seed in seeds.items():
         if node <= last:
             tangents[node] = seed
-    walk = _Walk(builder, tangents, propagation, leading, checkpoint)
+    walk = _Walk(
+        builder, tangents, set(seeds) if propagation.strong_partials else set(), propagation, leading, checkpoint
+    )
     for index in watched(range(last + 1), checkpoint):
         if needed[index] and tangents[index] == NO_ADJOINT and builder.nodes.arguments[index]:
             walk.carry_over(index)
@@ -75,10 +79,20 @@ def _needed(nodes: Nodes, outputs: Sequence[int], checkpoint: Checkpoint) -> byt
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """A walk on its way from the inputs to the outputs."""
+    """A walk on its way from the inputs to the outputs.
+
+    Attributes:
+        builder: the graph, which grows.
+        tangents: the tangent of each node.
+        unbounded: the nodes whose tangents have passed a slope that may be infinite.
+        propagation: how tangents pass through partials.
+        leading: the shape in front of every tangent.
+        checkpoint: called every few milliseconds.
+    """
 
     builder: GraphBuilder
     tangents: list[int]
+    unbounded: set[int]
     propagation: Propagation
     leading: Shape
     checkpoint: Checkpoint
@@ -89,22 +103,46 @@ class _Walk:
         if all(self.tangents[argument] == NO_ADJOINT for argument in arguments):
             return
         row = ops.TABLE.get(self.builder.nodes.operations[index])
-        tangent = self._of_array_operation(index) if row is None else self._of_elements(index, row)
+        propagation = self._propagation_at(index)
+        if row is None:
+            tangent = self._of_array_operation(index, propagation)
+        else:
+            tangent = self._of_elements(index, row, propagation)
         if tangent is not None:
             self.tangents[index] = tangent
+            if propagation.strong_partials or (row is not None and self._has_pole(index)):
+                self.unbounded.add(index)
 
-    def _of_array_operation(self, index: int) -> int | None:
+    def _propagation_at(self, index: int) -> Propagation:
+        """Return how tangents pass a node: with strong partials where they may be infinite."""
+        nodes = self.builder.nodes
+        may_be_infinite = self.propagation.strong_zeros and (
+            not self.unbounded.isdisjoint(nodes.arguments[index])
+            or any(
+                isinstance(value, Body) and bodies_have_pole(value.graph)
+                for _, value in nodes.parameters.get(index, ())
+            )
+        )
+        if may_be_infinite == self.propagation.strong_partials:
+            return self.propagation
+        return replace(self.propagation, strong_partials=may_be_infinite)
+
+    def _has_pole(self, index: int) -> bool:
+        return self.propagation.strong_zeros and has_pole(self.builder.nodes, index)
+
+    def _of_array_operation(self, index: int, propagation: Propagation) -> int | None:
         row = ops.ARRAYS[self.builder.nodes.operations[index]]
         if row.pushforward is None:
             return None
         self.checkpoint()
         tangents = [self._tangent(argument) for argument in self.builder.nodes.arguments[index]]
-        tangent = row.pushforward(
-            self.propagation.site(self.builder, index, row, self.leading, self._pushforward_of), tangents
-        )
+        derivative_of = partial(self._pushforward_of, propagation)
+        tangent = row.pushforward(propagation.site(self.builder, index, row, self.leading, derivative_of), tangents)
         return None if tangent is None else tangent.index
 
-    def _pushforward_of(self, body: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> BodyDerivative:
+    def _pushforward_of(
+        self, propagation: Propagation, body: Graph, inputs: Sequence[int], outputs: Sequence[int]
+    ) -> BodyDerivative:
         """Return the outputs of a body and some of their tangents, as a function of inputs and their tangents."""
         declared = [
             Input(f"tangent{place}", self.leading + body.inputs[place].shape, body.element_type) for place in inputs
@@ -113,10 +151,10 @@ class _Walk:
         results = builder.include(body, range(len(body.inputs)))
         seeds = {place: seed for seed, place in enumerate(inputs, start=len(body.inputs))}
         chosen = [results[place] for place in outputs]
-        tangents = push_forward(builder, chosen, seeds, self.propagation, self.leading, self.checkpoint)
+        tangents = push_forward(builder, chosen, seeds, propagation, self.leading, self.checkpoint)
         return body_derivative(builder, results, tangents, [self.leading + builder[node].shape for node in chosen])
 
-    def _of_elements(self, index: int, row: ops.Operation) -> int | None:
+    def _of_elements(self, index: int, row: ops.Operation, propagation: Propagation) -> int | None:
         values = result_and_operands(self.builder, index)
         shape = self.builder.nodes.shape(index)
         total: int | None = None
@@ -126,7 +164,7 @@ class _Walk:
                 continue
             if self.leading:
                 seed = aligned(seed, self.leading, len(shape))
-            term = self.propagation.scale(self.builder, seed.index, rule(*values) if callable(rule) else rule)
+            term = propagation.scale(self.builder, seed.index, rule(*values) if callable(rule) else rule)
             if term is not None:
                 total = term if total is None else emit_elementwise(self.builder, "add", (total, term))
         if total is None or not self.builder.nodes.shapes:

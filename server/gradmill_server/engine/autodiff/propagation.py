@@ -30,9 +30,11 @@ class Propagation:
     Attributes:
         strong_zeros: whether a zero seed contributes exactly zero whatever the partial. Without it, plain IEEE
             arithmetic: 0 times inf is NaN.
+        strong_partials: whether the zeros of partials are strong as well, for seeds that may be infinite.
     """
 
     strong_zeros: bool = True
+    strong_partials: bool = False
 
     def scale(self, builder: GraphBuilder, seed: int, partial: Partial) -> int | None:
         """Add seed times partial to the graph and return its index, or None when it is zero by structure."""
@@ -60,6 +62,8 @@ class Propagation:
         number = builder.nodes.number(seed)
         if number == 1.0:
             return partial
+        if self.strong_partials and not _never_zero(builder.nodes, partial):
+            return self._strong(builder, seed, partial)
         plain = number or not self.strong_zeros or _always_finite(builder.nodes, partial)
         return emit_elementwise(builder, "multiply" if plain else "strong_product", (seed, partial))
 
@@ -94,7 +98,9 @@ class Propagation:
         result, *operands = result_and_operands(builder, index)
         parameters = dict(builder.nodes.parameters.get(index, ()))
         of_body = derivative_of or _no_derivative
-        return Site(row, result, tuple(operands), parameters, leading, scale, of_body, self.strong_zeros)
+        return Site(
+            row, result, tuple(operands), parameters, leading, scale, of_body, self.strong_zeros, self.strong_partials
+        )
 
 
 def _no_derivative(_body: Graph, _inputs: Sequence[int], _outputs: Sequence[int]) -> BodyDerivative:
@@ -108,6 +114,10 @@ def _always_finite(nodes: Nodes, index: int) -> bool:
         return bool(np.isfinite(nodes[index].constant_array()).all())
     row = ops.TABLE.get(operation)
     return operation != INPUT and row is not None and row.finite
+
+
+def _never_zero(nodes: Nodes, index: int) -> bool:
+    return nodes.operations[index] == CONSTANT and bool(np.all(nodes[index].constant_array()))
 
 
 def local_partial(builder: GraphBuilder, index: int, operand: int) -> int | None:

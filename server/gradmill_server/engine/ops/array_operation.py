@@ -51,6 +51,7 @@ class Site:
         scale: multiplies a tangent or cotangent by a local partial, as the propagation in force says; None for zero.
         derivative_of: differentiates a body, backwards in a pullback and forwards in a pushforward.
         strong_zeros: whether a zero tangent or cotangent contributes exactly zero whatever it is multiplied by.
+        strong_partials: whether zeros of what it is multiplied by do so, too.
     """
 
     row: ArrayOperation
@@ -61,6 +62,7 @@ class Site:
     scale: Callable[[Value, Partial], Value | None]
     derivative_of: DerivativeOfBody
     strong_zeros: bool
+    strong_partials: bool = False
 
 
 class BodyDerivative(NamedTuple):

@@ -135,6 +135,8 @@ def _seeded(site: Site, x: Value, y: Value, seed: int) -> Value:
     Its zeros are strong. What was strong in the product that is differentiated stays so: a tangent that comes out of a
     dead branch may be NaN. (That operand keeps its place, or gives it to the cotangent, whose zeros are strong anyway.)
     """
+    if site.strong_partials:
+        return _BATCHED.apply(x, y, strong=_FIRST | _SECOND)
     partial = (y if seed == _FIRST else x).node
     own = integer(site.parameters, "strong")
     safe = not own and partial.is_constant and bool(np.isfinite(partial.constant_array()).all())
