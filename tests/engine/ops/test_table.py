@@ -82,10 +82,18 @@ def test_an_operation_gives_float64_for_every_operand(name: str) -> None:
     assert result.shape == operands[0].shape
 
 
+def some_points(name: str) -> list[FloatArray]:
+    """Return the awkward operands, or every seventh of many where a call in NumPy takes hundreds of steps."""
+    row = ops.TABLE[name]
+    operands = awkward_operands(row.arity)
+    stride = 7 if row.arity > 1 and "on_numpy" in row.value.__module__ else 1
+    return [operand[::stride] for operand in operands]
+
+
 @pytest.mark.parametrize("name", ops.TABLE)
 def test_an_operation_gives_a_point_the_same_bits_alone_and_in_company(name: str) -> None:
     """A value does not depend on which other points are in the batch."""
-    operands = awkward_operands(ops.TABLE[name].arity)
+    operands = some_points(name)
     together = value(name, *operands)
     alone = np.array([float(value(name, *point)) for point in zip(*operands, strict=True)])
     assert same_bits(together, alone)
@@ -94,10 +102,10 @@ def test_an_operation_gives_a_point_the_same_bits_alone_and_in_company(name: str
 @pytest.mark.parametrize("name", ops.TABLE)
 def test_an_operation_gives_the_same_bits_in_batches_of_any_length(name: str) -> None:
     """A value does not depend on how the points are cut into batches."""
-    operands = awkward_operands(ops.TABLE[name].arity)
+    operands = some_points(name)
     together = value(name, *operands)
     for length in range(1, 20):
-        for start in range(0, 500, 41):
+        for start in range(0, min(500, len(together)), 41):
             window = slice(start, start + length)
             assert same_bits(together[window], value(name, *(operand[window] for operand in operands)))
 
@@ -105,7 +113,7 @@ def test_an_operation_gives_the_same_bits_in_batches_of_any_length(name: str) ->
 @pytest.mark.parametrize(("name", "position"), SHARED_OPERANDS)
 def test_an_operand_shared_by_all_points_gives_the_same_bits(name: str, position: int) -> None:
     """A value does not depend on whether an operand came once for all points or point by point."""
-    operands = awkward_operands(ops.TABLE[name].arity)
+    operands = some_points(name)
     for number in AWKWARD:
         each = [*operands]
         each[position] = np.full_like(operands[position], number)
