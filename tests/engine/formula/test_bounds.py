@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from gradmill_server.engine.errors import LimitExceeded
+from gradmill_server.engine.errors import DeadlineExceeded, LimitExceeded
+from gradmill_server.engine.formula import parse_formula
 from gradmill_server.engine.ir import Input
 from gradmill_server.engine.limits import Limits
 
+from tests.engine.building import Countdown
 from tests.engine.formula.reading import LIMITS, read
 
 
@@ -90,3 +92,13 @@ def test_a_hundred_thousand_terms() -> None:
     assert exceeded(text, LIMITS).reason == "FORMULA_TOO_LONG"
     limits = replace(LIMITS, maximum_formula_characters=len(text))
     assert len(read(text, limits=limits).nodes) == 100_000
+
+
+def test_reading_a_long_formula_stops_at_a_checkpoint() -> None:
+    """A few characters may mean a hundred operations; whoever waits for them may give up."""
+    text, inputs = "+".join(["diff(x, n=100)[0]"] * 200), [Input("x", (1_000,))]
+    watching = Countdown(1_000)
+    parse_formula(text, inputs, LIMITS, watching)
+    assert 1_000 - watching.left > 20
+    with pytest.raises(DeadlineExceeded):
+        parse_formula(text, inputs, LIMITS, Countdown(15))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, Checkpoint, never
 from gradmill_server.engine.element_types import ElementType, narrowed
 from gradmill_server.engine.errors import InvalidFormula, InvalidGraph, quote
 from gradmill_server.engine.formula.bounds import Bound
@@ -29,12 +30,14 @@ class Emitter:
         builder: the graph so far.
     """
 
-    def __init__(self, source: Source, inputs: Iterable[Input], limits: Limits) -> None:
+    def __init__(self, source: Source, inputs: Iterable[Input], limits: Limits, checkpoint: Checkpoint = never) -> None:
         """Start with the inputs."""
         self.source = source
         self.builder = GraphBuilder(inputs)
         self._limits = limits
         self._constants = 0
+        self._checkpoint = checkpoint
+        self._emitted = 0
 
     def constant(self, position: int, value: float | npt.ArrayLike) -> int:
         """Add a constant; return its index.
@@ -84,6 +87,9 @@ class Emitter:
             InvalidFormula: when the shapes do not fit.
             LimitExceeded: when the value, or the graph, grows too large.
         """
+        self._emitted += 1
+        if not self._emitted % NODES_BETWEEN_CHECKPOINTS:  # also of nodes that are there already
+            self._checkpoint()
         try:
             index = ops.emit(self.builder, operation, arguments, parameters)
         except InvalidGraph as mismatch:

@@ -9,6 +9,7 @@ import numpy as np
 from lark import Token
 
 from gradmill_server.engine import ops
+from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.errors import InvalidFormula
 from gradmill_server.engine.formula.emission import Emitter, Site
 from gradmill_server.engine.formula.forms import reverse
@@ -45,11 +46,11 @@ class Lowering:
         values: the value of each name: inputs, and what has been assigned.
     """
 
-    def __init__(self, source: Source, scope: Scope, limits: Limits) -> None:
+    def __init__(self, source: Source, scope: Scope, limits: Limits, checkpoint: Checkpoint = never) -> None:
         """Start with the inputs that the scope has found."""
         self._source = source
         self._scope = scope
-        self._emitter = Emitter(source, scope.inputs.values(), limits)
+        self._emitter = Emitter(source, scope.inputs.values(), limits, checkpoint)
         self._numbers: dict[str, int] = {}
         self._stack: list[int] = []
         self.builder: GraphBuilder = self._emitter.builder

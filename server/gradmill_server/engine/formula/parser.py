@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lark import Token
 
+from gradmill_server.engine.checkpoints import Checkpoint, never, watched
 from gradmill_server.engine.formula.bounds import Bound
 from gradmill_server.engine.formula.layout import flatten
 from gradmill_server.engine.formula.lowering import Lowering
@@ -20,7 +21,7 @@ CLOSING_OUTPUT = "value"
 """The name of a closing expression's output."""
 
 
-def parse_formula(text: str, inputs: Sequence[Input] | None, limits: Limits) -> Graph:
+def parse_formula(text: str, inputs: Sequence[Input] | None, limits: Limits, checkpoint: Checkpoint = never) -> Graph:
     """Return the graph that a formula means. The language: ``message Formula`` of ``gradmill/v1/graph.proto``.
 
     Args:
@@ -28,6 +29,7 @@ def parse_formula(text: str, inputs: Sequence[Input] | None, limits: Limits) -> 
         inputs: the inputs in order, their shapes within the limits; None where every free name is a scalar input, in
             order of first appearance.
         limits: what is too large; checked before the text is read where that can be.
+        checkpoint: called between the stages, and every few milliseconds of the longest; may raise to stop.
 
     Returns:
         The graph, with the names of assigned values as labels. Values that no output needs are still in it.
@@ -42,7 +44,8 @@ def parse_formula(text: str, inputs: Sequence[Input] | None, limits: Limits) -> 
     flat = flatten(source, limits)
     if not flat.strip(BLANK):
         raise source.mistake(0, Reason.EMPTY, "the formula is empty")
-    return _Reading(source, read(source, flat), inputs, limits).graph()
+    checkpoint()
+    return _Reading(source, read(source, flat), inputs, limits).graph(checkpoint)
 
 
 class _Reading:
@@ -57,14 +60,15 @@ class _Reading:
         targets = [statement.target for statement in statements if isinstance(statement, Assignment)]
         self._scope = Scope(source, targets, inputs, limits)
 
-    def graph(self) -> Graph:
+    def graph(self, checkpoint: Checkpoint) -> Graph:
         """Return the graph.
 
         All names come before the first operation, because the inputs are a graph's first values.
         """
+        checkpoint()
         self._check_order()
-        ordered = [self._named(statement) for statement in self._statements]
-        lowering = Lowering(self._source, self._scope, self._limits)
+        ordered = [self._named(statement) for statement in watched(self._statements, checkpoint)]
+        lowering = Lowering(self._source, self._scope, self._limits, checkpoint)
         outputs: list[Output] = []
         for statement, steps in zip(self._statements, ordered, strict=True):
             if isinstance(statement, Closing):

@@ -107,11 +107,10 @@ class _InlineFormula:
     field: str
     source_key: bytes
 
-    def read(self, limits: Limits, _checkpoint: Checkpoint = never) -> Graph:
-        # A formula has a length that is read in a fraction of a second.
+    def read(self, limits: Limits, checkpoint: Checkpoint = never) -> Graph:
         declared = _draft_inputs(self.message.inputs, f"{self.field}.inputs")
         inputs = check_inputs(declared, limits, field=self.field) if declared else None
-        return parse_formula(self.message.text, inputs, limits)
+        return parse_formula(self.message.text, inputs, limits, checkpoint)
 
 
 def _draft(message: graph_pb2.Graph, field: str, limits: Limits) -> GraphDraft:
