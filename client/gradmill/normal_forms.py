@@ -199,7 +199,13 @@ def explicit_subscripts(subscripts: str) -> str:
     """Return einsum's subscripts without blanks and with their result written out, as NumPy would take it.
 
     A result that is left out has the letters that occur once, sorted.
+
+    Raises:
+        TypeError: for subscripts that are no text, such as those that come after the operands.
     """
+    if not isinstance(subscripts, str):
+        message = f"einsum: {type(subscripts).__name__} is no text of subscripts; they come first, as in 'ij,j->i'"
+        raise TypeError(message)
     given = "".join(subscripts.split())
     if "->" in given:
         return given

@@ -313,3 +313,10 @@ def test_a_function_of_plain_arrays_is_refused(name: str) -> None:
     }  # fmt: skip
     with pytest.raises(TypeError, match="no operand is traced"):
         getattr(gm, name)(np.eye(2), *arguments.get(name, []))
+
+
+@pytest.mark.parametrize("subscripts", [1, None, gm.inputs("x", shape=3)])
+def test_subscripts_of_einsum_come_first(subscripts: Any) -> None:  # noqa: ANN401
+    """What is no text is named as such, also where the operands come first."""
+    with pytest.raises(TypeError, match=r"einsum: \w+ is no text of subscripts; they come first"):
+        gm.einsum(subscripts, gm.inputs("y", shape=3))
