@@ -195,7 +195,7 @@ def taken(x: SomeHandle, indices: npt.NDArray[np.integer], axis: int, name: str 
 # Products.
 
 
-def explicit_subscripts(subscripts: str) -> str:
+def explicit_subscripts(subscripts: object) -> str:
     """Return einsum's subscripts without blanks and with their result written out, as NumPy would take it.
 
     A result that is left out has the letters that occur once, sorted.

@@ -15,6 +15,7 @@ from gradmill_server.engine.backends.results import ResultGroup
 from gradmill_server.engine.checkpoints import Checkpoint
 from gradmill_server.engine.errors import Cancelled, DeadlineExceeded
 from gradmill_server.engine.ir import FloatArray, Graph, GraphBuilder, Input, Output, size
+from gradmill_server.engine.ops.arrays.movement import taken
 from gradmill_server.engine.ops.value import Value, apply
 from gradmill_server.engine.passes.expand import expand
 
@@ -186,11 +187,13 @@ def test_one_executable_serves_many_threads() -> None:
 
 
 def test_the_estimate_of_bytes_counts_constants_and_instructions() -> None:
-    """A cache that is bounded in bytes sees large constants and long programs."""
+    """A cache that is bounded in bytes sees large constants, lists of indices, and long programs."""
     small = NumpyExecutable(sine_chain(1)).byte_size
     assert NumpyExecutable(sine_chain(1_000)).byte_size > 999 * 100 + small
     large = function(lambda x: x + number(x, np.zeros(10_000)), "x")
     assert NumpyExecutable(large).byte_size > 80_000
+    picked = function(lambda x: taken(x, range(10_000)), Input("x", (10_000,)))
+    assert NumpyExecutable(picked).byte_size > 300_000
 
 
 def _damped(a: Value) -> Value:

@@ -260,6 +260,16 @@ def _own_bodies(graph: Graph) -> list[Body]:
     return list(dict.fromkeys(values))
 
 
+BYTES_PER_LISTED = 40
+"""What a whole number in a list of a parameter occupies: a place in the tuple and the number itself."""
+
+
+def listed_numbers(nodes: Nodes) -> int:
+    """Return how many whole numbers stand in lists of parameters, such as indices."""
+    values = [value for parameters in nodes.parameters.values() for _, value in parameters]
+    return sum(len(value) for value in values if isinstance(value, tuple))
+
+
 def size(shape: Shape) -> int:
     """Return the number of elements of an array of this shape."""
     return math.prod(shape)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradmill_server.engine.canonical import DIGEST_BYTES, canonicalize, digest
 from gradmill_server.engine.checkpoints import Checkpoint, never
-from gradmill_server.engine.ir import CONSTANT, Graph, bodies_of, size
+from gradmill_server.engine.ir import BYTES_PER_LISTED, CONSTANT, Graph, bodies_of, listed_numbers, size
 from gradmill_server.engine.limits import Limits
 from gradmill_server.serving.cache import ByteBoundedCache, Shelf
 from gradmill_server.serving.errors import DigestUnknown
@@ -18,9 +18,6 @@ from gradmill_server.serving.wire.functions import DigestReference, FunctionRefe
 
 _NODE_BYTES = 112
 """About what a node occupies: places in two columns (16), the tuple of its arguments (64), a number of its own (32)."""
-
-_LISTED_BYTES = 40
-"""What a whole number in a list of a parameter occupies: a place in the tuple and the number itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +37,7 @@ def _byte_size(graph: Graph) -> int:
     """Return about how many bytes a graph occupies without its bodies."""
     nodes = graph.nodes
     constants = sum(8 * size(nodes.shape(index)) for index in nodes.parameters if nodes.operations[index] == CONSTANT)
-    lists = sum(
-        _LISTED_BYTES * len(value)
-        for parameters in nodes.parameters.values()
-        for _, value in parameters
-        if isinstance(value, tuple)
-    )
+    lists = BYTES_PER_LISTED * listed_numbers(nodes)
     names = sum(len(text) for text in graph.labels.values())
     return _NODE_BYTES * (len(graph.nodes) + len(graph.inputs) + len(graph.outputs)) + constants + lists + names
 

@@ -17,7 +17,7 @@ from gradmill_server.engine.backends.numpy_loop import NumpyLoop
 from gradmill_server.engine.backends.results import scratch_too_large
 from gradmill_server.engine.backends.slots import plan_slots
 from gradmill_server.engine.checkpoints import never
-from gradmill_server.engine.ir import CONSTANT, INPUT, size
+from gradmill_server.engine.ir import BYTES_PER_LISTED, CONSTANT, INPUT, listed_numbers, size
 from gradmill_server.engine.ops.arrays.loops import SCAN, Loop
 from gradmill_server.engine.passes.scalarize import scalarize
 from gradmill_server.engine.passes.simplify import simplify
@@ -117,6 +117,7 @@ class NumpyExecutable:
             self._loop_bytes
             + _BYTES_PER_INSTRUCTION * len(graph.nodes)
             + sum(node.constant_array().nbytes for node in graph.nodes if node.is_constant)
+            + BYTES_PER_LISTED * listed_numbers(graph.nodes)
         )
 
     def _add(self, graph: Graph, node: Node, operands: tuple[int, ...], result: int, checkpoint: Checkpoint) -> None:
