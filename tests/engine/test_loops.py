@@ -426,3 +426,19 @@ def test_a_loop_of_float32_has_float32_derivatives() -> None:
     ):
         assert entry[0].array.dtype == np.float32
         np.testing.assert_allclose(entry[0].array, wanted[0].array, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "looks"), [(Kind.GRADIENT, 20_000), (Kind.HESSIAN, 60_000)])
+def test_loops_that_stand_in_one_another_compile_in_proportion_to_their_depth(kind: Kind, looks: int) -> None:
+    """Sixteen levels of a thousand million steps are cut into segments, and no body is differentiated twice."""
+
+    def nested(value: Value, depth: int) -> Value:
+        def step(carries: list[Value], *_others: list[Value]) -> tuple[list[Value], list[Value]]:
+            (held,) = carries
+            return [apply("sin", nested(held, depth - 1) if depth else held)], []
+
+        (last,), _ = scan(step, [value], steps=10**9)
+        return last
+
+    graph = canonicalize(function(lambda x: nested(x, 15), "x"))
+    program.compile_program(graph, (resolve_want(graph, kind, (), ()),), Options(), LIMITS, Countdown(looks))

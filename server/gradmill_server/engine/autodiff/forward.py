@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gradmill_server.engine import ops
 from gradmill_server.engine.autodiff.poles import bodies_have_pole, has_pole
 from gradmill_server.engine.autodiff.propagation import NO_ADJOINT, body_derivative, result_and_operands
+from gradmill_server.engine.canonical import digest
 from gradmill_server.engine.checkpoints import never, watched
 from gradmill_server.engine.ir import Body, GraphBuilder, Input
 from gradmill_server.engine.ops.arrays.sums import aligned, broadcasted
@@ -144,6 +145,10 @@ class _Walk:
         self, propagation: Propagation, body: Graph, inputs: Sequence[int], outputs: Sequence[int]
     ) -> BodyDerivative:
         """Return the outputs of a body and some of their tangents, as a function of inputs and their tangents."""
+        key = ("pushforward", digest(body, self.checkpoint), tuple(inputs), tuple(outputs), self.leading)
+        return self.propagation.of_body(key, lambda: self._new_pushforward_of(body, inputs, outputs))
+
+    def _new_pushforward_of(self, body: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> BodyDerivative:
         declared = [
             Input(f"tangent{place}", self.leading + body.inputs[place].shape, body.element_type) for place in inputs
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from gradmill_server.engine.ops.arrays.sums import broadcasted
 from gradmill_server.engine.ops.value import Value, emit_elementwise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from gradmill_server.engine.ir import Graph, GraphBuilder, Nodes, Shape
     from gradmill_server.engine.ops import Partial
@@ -31,10 +31,13 @@ class Propagation:
         strong_zeros: whether a zero seed contributes exactly zero whatever the partial. Without it, plain IEEE
             arithmetic: 0 times inf is NaN.
         strong_partials: whether the zeros of partials are strong as well, for seeds that may be infinite.
+        of_bodies: the derivatives of bodies so far, by all that they depend on. Loops stand in loops, and the same body
+            in several; differentiated wherever it stands, it would double with every level.
     """
 
     strong_zeros: bool = True
     strong_partials: bool = False
+    of_bodies: dict[Hashable, BodyDerivative] = field(default_factory=dict, compare=False, repr=False)
 
     def scale(self, builder: GraphBuilder, seed: int, partial: Partial) -> int | None:
         """Add seed times partial to the graph and return its index, or None when it is zero by structure."""
@@ -80,6 +83,14 @@ class Propagation:
             return None
         branches = [builder.constant(0.0) if branch is None else branch for branch in (if_true, if_false)]
         return emit_elementwise(builder, "where", (partial.condition.index, *branches))
+
+    def of_body(self, key: Hashable, make: Callable[[], BodyDerivative]) -> BodyDerivative:
+        """Return the derivative of a body, made once for all that it depends on."""
+        whole = (self, key)  # a propagation that was made out of this one has the same derivatives at hand
+        known = self.of_bodies.get(whole)
+        if known is None:
+            known = self.of_bodies[whole] = make()
+        return known
 
     def site(
         self,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gradmill_server.engine import ops
 from gradmill_server.engine.autodiff.propagation import NO_ADJOINT, body_derivative, result_and_operands
+from gradmill_server.engine.canonical import digest
 from gradmill_server.engine.checkpoints import never, watched
 from gradmill_server.engine.ir import GraphBuilder, Input
 from gradmill_server.engine.ops.arrays.sums import summed_to
@@ -131,6 +132,10 @@ class _Sweep:
 
     def _pullback_of(self, body: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> BodyDerivative:
         """Return the pullback of a body as a function of its inputs and of the cotangents of some outputs."""
+        key = ("pullback", digest(body, self.checkpoint), tuple(inputs), tuple(outputs), self.leading)
+        return self.propagation.of_body(key, lambda: self._new_pullback_of(body, inputs, outputs))
+
+    def _new_pullback_of(self, body: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> BodyDerivative:
         declared = [
             Input(f"cotangent{place}", self.leading + body.nodes.shape(body.outputs[place].node), body.element_type)
             for place in outputs

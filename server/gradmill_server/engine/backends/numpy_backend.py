@@ -84,6 +84,7 @@ class NumpyExecutable:
         *,
         level: Level | None = None,
         checkpoint: Checkpoint = never,
+        loops: dict[Loop, NumpyLoop | TapeLoop] | None = None,
     ) -> None:
         """Assign every node a slot, and every operation its function.
 
@@ -92,8 +93,11 @@ class NumpyExecutable:
             groups: its outputs, in order.
             level: the processor's, when the bodies of loops run on the tape machine; None when they do not.
             checkpoint: called every few milliseconds; may raise to stop.
+            loops: those that are ready, to which others are added; without, each is prepared once for this graph. In
+                loops that stand in one another the same ones come again and again, twice as many at every level.
         """
         self._level = level
+        self._loops = {} if loops is None else loops
         self._groups = tuple(groups)
         self._inputs = graph.inputs
         self.dtype = graph.element_type.dtype
@@ -128,10 +132,13 @@ class NumpyExecutable:
             used = operands if row is None or not row.interruptible else watching
             self.instructions.append(Instruction(_aligned(graph, node), used, result))
             return
-        runs = self._loop(Loop.of(dict(node.parameters)), checkpoint)
+        loop = Loop.of(dict(node.parameters))
+        runs = self._loops.get(loop)
+        if runs is None:
+            runs = self._loops[loop] = self._loop(loop, checkpoint)
+            self._loop_bytes += runs.byte_size
         self.instructions.append(Instruction(runs, watching, result))
         self._loop_scratch_elements = max(self._loop_scratch_elements, runs.scratch_elements)
-        self._loop_bytes += runs.byte_size
 
     def _loop(self, loop: Loop, checkpoint: Checkpoint) -> NumpyLoop | TapeLoop:
         """Return a loop ready to run: on the tape machine, where its body is scalars or can be unrolled into some."""
@@ -140,7 +147,7 @@ class NumpyExecutable:
             scalars = scalarize(body, _LARGEST_UNROLLED_BODY, checkpoint)
             if scalars is not None and set(scalars.nodes.operations) <= NATIVE_OPERATIONS | {INPUT, CONSTANT}:
                 return TapeLoop(loop, simplify(scalars, checkpoint), self._level, checkpoint)
-        return NumpyLoop(loop, NumpyExecutable(body, level=self._level, checkpoint=checkpoint))
+        return NumpyLoop(loop, NumpyExecutable(body, level=self._level, checkpoint=checkpoint, loops=self._loops))
 
     def evaluate_rows(self, matrix: FloatArray, limits: Limits, checkpoint: Checkpoint) -> RowResults:
         """Evaluate a matrix of points, as `Executable` says."""
