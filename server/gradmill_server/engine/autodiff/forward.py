@@ -146,9 +146,11 @@ class _Walk:
     ) -> BodyDerivative:
         """Return the outputs of a body and some of their tangents, as a function of inputs and their tangents."""
         key = ("pushforward", digest(body, self.checkpoint), tuple(inputs), tuple(outputs), self.leading)
-        return self.propagation.of_body(key, lambda: self._new_pushforward_of(body, inputs, outputs))
+        return propagation.of_body(key, lambda: self._new_pushforward_of(propagation, body, inputs, outputs))
 
-    def _new_pushforward_of(self, body: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> BodyDerivative:
+    def _new_pushforward_of(
+        self, propagation: Propagation, body: Graph, inputs: Sequence[int], outputs: Sequence[int]
+    ) -> BodyDerivative:
         declared = [
             Input(f"tangent{place}", self.leading + body.inputs[place].shape, body.element_type) for place in inputs
         ]
