@@ -343,3 +343,16 @@ def test_zeros_of_many_elements_are_those_of_few() -> None:
     first, second = evaluate(graph, points, [want], tangents).arrays[0]
     np.testing.assert_array_equal(first.array, np.ones((1, 2, 3)))
     np.testing.assert_array_equal(second.array, np.zeros((1, 2, 3_000)))
+
+
+def test_sparse_derivatives_of_many_outputs_have_a_limit_together() -> None:
+    """Patterns that pass one by one are counted over all outputs, before the program holds all of them."""
+    graph = function(
+        lambda x: {f"output{place}": ops.ARRAYS["cumsum"].apply(x * float(place + 1), axis=0) for place in range(9)},
+        Input("x", (20,)),
+    )
+    limits = Limits(maximum_constant_elements=1_000)
+    with pytest.raises(LimitExceeded) as caught:
+        compile_program(graph, (resolve_want(graph, Kind.SPARSE_JACOBIAN, (), ()),), Options(), limits)
+    assert caught.value.metadata["knob"] == "maximum_constant_elements"
+    compile_program(graph, (resolve_want(graph, Kind.SPARSE_JACOBIAN, ("output0",), ()),), Options(), limits)

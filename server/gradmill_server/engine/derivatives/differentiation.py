@@ -131,6 +131,7 @@ class _Differentiation:
         self._limits = limits
         self._checkpoint = checkpoint
         self._results: list[int] = []
+        self._entries = 0
         self._gradients: dict[tuple[int, tuple[int, ...]], list[int]] = {}
         self._made = Differentiated(self._graph, [], self._directions)
 
@@ -301,6 +302,7 @@ class _Differentiation:
         gradient = self._joined_gradient(node, varied)
         so_far = self._builder.build([])
         pattern = dependencies(so_far, gradient.index, varied, self._limits, self._checkpoint)
+        self._count_entries(pattern)
         if not len(pattern.columns):
             return None, pattern
         return compressed_hessian(
@@ -327,6 +329,7 @@ class _Differentiation:
     def _sparse_jacobian(self, number: int, name: str, node: int, varied: Sequence[int]) -> Value | None:
         so_far = self._builder.build([])
         pattern = dependencies(so_far, node, varied, self._limits, self._checkpoint)
+        self._count_entries(pattern)
         self._made.patterns[number, name] = pattern
         if not len(pattern.columns):
             self._made.modes[number, name] = FORWARD
@@ -336,6 +339,21 @@ class _Differentiation:
         )
         self._made.modes[number, name] = FORWARD if forward else REVERSE
         return entries
+
+    def _count_entries(self, pattern: SparsePattern) -> None:
+        """Let a pattern pass while those of all outputs together have no more entries than constants may have elements.
+
+        Each entry is a number in a list of the program, as an element of a constant is.
+        """
+        self._entries += len(pattern.columns)
+        if self._entries > self._limits.maximum_constant_elements:
+            raise LimitExceeded.of(
+                what="entries of all sparse derivatives",
+                reason="PATTERN_TOO_LARGE",
+                value=self._entries,
+                limit=self._limits.maximum_constant_elements,
+                knob="maximum_constant_elements",
+            )
 
     def _check_product(self, rows: int, columns: int) -> None:
         check_elements(rows * columns, self._limits)
