@@ -52,6 +52,7 @@ def evaluate_reduced(
         block = sums(0, count)
         if _all_finite(block):
             return _without_points(block, count if reduction is Reduction.MEAN else 1)
+        sums = None  # the sums of all points are known not to be finite: each point is computed by itself
     block, total, flags = _added_up(sums or evaluate, count, SUMMED_POINTS if sums else step)
     if sums and not np.isfinite(total).all():
         # Some point may have a result that is not finite; which ones is seen only where each is computed by itself.
