@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from gradmill_server.engine.autodiff.forward import push_forward
 from gradmill_server.engine.autodiff.propagation import NO_ADJOINT, Propagation, local_partial
-from gradmill_server.engine.autodiff.reverse import backward, pull_back
+from gradmill_server.engine.autodiff.reverse import adjoints_of, backward, pull_back
 
-__all__ = ["NO_ADJOINT", "Propagation", "backward", "local_partial", "pull_back", "push_forward"]
+__all__ = ["NO_ADJOINT", "Propagation", "adjoints_of", "backward", "local_partial", "pull_back", "push_forward"]

@@ -73,6 +73,11 @@ def pull_back(
     return adjoints
 
 
+def adjoints_of(adjoints: Sequence[int], nodes: Iterable[int]) -> list[int]:
+    """Return the adjoints of these nodes; NO_ADJOINT also for those that come after the last output."""
+    return [adjoints[node] if node < len(adjoints) else NO_ADJOINT for node in nodes]
+
+
 def active_nodes(nodes: Nodes, last: int, varied: Iterable[int], checkpoint: Checkpoint) -> bytearray:
     """Mark the nodes up to the last one that depend on the varied ones."""
     active = bytearray(last + 1)
@@ -147,7 +152,7 @@ class _Sweep:
             node = results[place]
             seeds[node] = emit_elementwise(builder, "add", (seeds[node], seed)) if node in seeds else seed
         adjoints = pull_back(builder, seeds, inputs, self.propagation, self.leading, self.checkpoint)
-        found = [adjoints[place] if place < len(adjoints) else NO_ADJOINT for place in inputs]
+        found = adjoints_of(adjoints, inputs)
         return body_derivative(builder, [], found, [self.leading + body.inputs[place].shape for place in inputs])
 
     def _contribute(self, argument: int, contribution: int) -> None:

@@ -112,6 +112,10 @@ def _is_closed(graph: Graph) -> bool:
     return set(graph.nodes.operations) <= native_closure() | {INPUT, CONSTANT}
 
 
+def _has_machine_code(scalars: Graph) -> bool:
+    return set(scalars.nodes.operations) <= NATIVE_OPERATIONS | {INPUT, CONSTANT}
+
+
 def _has_arrays(graph: Graph) -> bool:
     return bool(graph.nodes.shapes) or not ops.ARRAYS.keys().isdisjoint(graph.nodes.operations)
 
@@ -158,7 +162,7 @@ def executable(
         return TapeExecutable(graph, groups, level, checkpoint)
     if by is Road.SCALARS:
         scalars = scalarize(graph, _LARGEST_UNROLLED_PROGRAM, checkpoint)
-        if scalars is not None and set(scalars.nodes.operations) <= NATIVE_OPERATIONS | {INPUT, CONSTANT}:
+        if scalars is not None and _has_machine_code(scalars):
             return UnrolledExecutable(simplify(scalars, checkpoint), groups, level, checkpoint)
     lowered = simplify(lower(graph, checkpoint), checkpoint)
     scalars = _sparse(lowered, checkpoint)
@@ -178,7 +182,7 @@ def _sparse(lowered: Graph, checkpoint: Checkpoint) -> Graph | None:
         return None
     elements, _ = work(lowered)
     scalars = scalarize(lowered, min(elements // _SPARSE, _LARGEST_UNROLLED_PROGRAM), checkpoint)
-    if scalars is None or not set(scalars.nodes.operations) <= NATIVE_OPERATIONS | {INPUT, CONSTANT}:
+    if scalars is None or not _has_machine_code(scalars):
         return None
     return simplify(scalars, checkpoint)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradmill_server.engine.autodiff import NO_ADJOINT, pull_back, push_forward
+from gradmill_server.engine.autodiff import NO_ADJOINT, adjoints_of, pull_back, push_forward
 from gradmill_server.engine.derivatives.coloring import (
     Coloring,
     color_columns,
@@ -56,7 +56,7 @@ def compressed_jacobian(
     seeds = {node: builder.constant(_one_of_each(coloring).reshape(coloring.colors, *builder.nodes.shape(node)))}
     leading = (coloring.colors,)
     adjoints = pull_back(builder, seeds, varied, propagation, leading, checkpoint)
-    flat = _flat(joined(builder, _of(adjoints, varied), leading, _shapes(builder, varied)))
+    flat = _flat(joined(builder, adjoints_of(adjoints, varied), leading, _shapes(builder, varied)))
     return taken(flat, (coloring.color_of[pattern.rows] * columns + pattern.columns).tolist()), False
 
 
@@ -166,10 +166,6 @@ def _pushed(
 
 def _flat(value: Value) -> Value:
     return reshaped(value, (size(value.shape),))
-
-
-def _of(adjoints: Sequence[int], varied: Sequence[int]) -> list[int]:
-    return [adjoints[index] if index < len(adjoints) else NO_ADJOINT for index in varied]
 
 
 def _shapes(builder: GraphBuilder, varied: Sequence[int]) -> list[Shape]:

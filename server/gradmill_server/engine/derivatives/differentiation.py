@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gradmill_server.engine.autodiff import NO_ADJOINT, backward, pull_back, push_forward
+from gradmill_server.engine.autodiff import NO_ADJOINT, adjoints_of, backward, pull_back, push_forward
 from gradmill_server.engine.checkpoints import watched
 from gradmill_server.engine.derivatives.compression import compressed_hessian, compressed_jacobian
 from gradmill_server.engine.derivatives.joining import joined, seeds_of_rows, zeros
@@ -161,9 +161,7 @@ class _Differentiation:
             part = Part(number, want.kind, name, want.with_respect_to, shapes, (elements,), is_row=True)
             self._add(part, self._whole(self._gradient(node, varied), (), shapes))
         elif want.kind is Kind.JVP:
-            self._add(
-                Part(number, want.kind, name, (), (), (want.directions, *shape)), [self._jvp(number, node, varied)]
-            )
+            self._add(Part(number, want.kind, name, (), (), (want.directions, *shape)), [self._jvp(number, node)])
         else:
             self._matrix(number, want, name, varied)
 
@@ -218,12 +216,16 @@ class _Differentiation:
         first = len(self._position)
         return {entry.name: first + place for place, entry in enumerate(self._directions) if entry.want == number}
 
+    def _given_seeds(self, number: int) -> Mapping[int, int]:
+        """Return the inputs that hold a want's tangents or vectors, by the nodes that they are seeds of."""
+        return {self._position[name]: seed for name, seed in self._given(number).items()}
+
     def _gradient(self, node: int, varied: Sequence[int]) -> list[int]:
         """Return the adjoints of a scalar output, one for each varied input; kept, as several kinds need them."""
         key = (node, tuple(varied))
         if key not in self._gradients:
             adjoints = backward(self._builder, node, varied, self._propagation, self._checkpoint)
-            self._gradients[key] = [adjoints[index] if index < len(adjoints) else NO_ADJOINT for index in varied]
+            self._gradients[key] = adjoints_of(adjoints, varied)
         return self._gradients[key]
 
     def _joined_gradient(self, node: int, varied: Sequence[int]) -> Value:
@@ -235,8 +237,7 @@ class _Differentiation:
     def _pull(self, seeds: Mapping[int, int], varied: Sequence[int], directions: int) -> Value:
         leading = (directions,)
         adjoints = pull_back(self._builder, seeds, varied, self._propagation, leading, self._checkpoint)
-        found = [adjoints[index] if index < len(adjoints) else NO_ADJOINT for index in varied]
-        return joined(self._builder, found, leading, self._shapes(varied))
+        return joined(self._builder, adjoints_of(adjoints, varied), leading, self._shapes(varied))
 
     def _vjp(self, number: int, want: Want) -> None:
         varied = self._varied(want)
@@ -253,12 +254,10 @@ class _Differentiation:
             seeds[node] = seed
         self._add(part, [self._pull(seeds, varied, want.directions).index] if shape[-1] else [])
 
-    def _jvp(self, number: int, node: int, varied: Sequence[int]) -> int:
-        given, directions = self._given(number), self._wants[number].directions
-        names = self._wants[number].with_respect_to
-        seeds = {index: given[name] for index, name in zip(varied, names, strict=True)}
+    def _jvp(self, number: int, node: int) -> int:
+        directions = self._wants[number].directions
         shape = self._builder.nodes.shape(node)
-        (tangent,) = self._push([node], seeds, directions)
+        (tangent,) = self._push([node], self._given_seeds(number), directions)
         return self._whole([tangent], (directions,), [shape])[0]
 
     def _jacobian(self, number: int, name: str, node: int, varied: Sequence[int]) -> Value:
@@ -278,10 +277,7 @@ class _Differentiation:
         return transposed(Value(self._builder, tangent), (*range(1, len(shape) + 1), 0))
 
     def _hvp(self, number: int, _name: str, node: int, varied: Sequence[int]) -> Value:
-        given, directions = self._given(number), self._wants[number].directions
-        names = self._wants[number].with_respect_to
-        seeds = {index: given[each] for index, each in zip(varied, names, strict=True)}
-        return self._of_gradient(node, varied, seeds, directions)
+        return self._of_gradient(node, varied, self._given_seeds(number), self._wants[number].directions)
 
     def _of_gradient(self, node: int, varied: Sequence[int], seeds: Mapping[int, int], directions: int) -> Value:
         """Return the tangents of a gradient, [directions, elements]: forward mode over reverse mode."""
