@@ -15,21 +15,32 @@ class CallContext:
         deadline: when the answer is too late, in seconds of `time.monotonic`; infinite for never.
         ceiling_seconds: the time the server allowed, when that and not the caller's wish set the deadline.
         cancelled: whether nobody waits for the answer any more. Set once, never cleared.
-        peer: who calls, as text for the log.
+        peer: the address that the call came from, as text for the log.
+        caller: who calls, by name: what credentials say, else the same as `peer`. Shares of the queue and of the cache
+            go by it.
     """
 
-    __slots__ = ("cancelled", "ceiling_seconds", "deadline", "peer")
+    __slots__ = ("caller", "cancelled", "ceiling_seconds", "deadline", "peer")
 
-    def __init__(self, *, deadline: float = math.inf, ceiling_seconds: float | None = None, peer: str = "") -> None:
+    def __init__(
+        self, *, deadline: float = math.inf, ceiling_seconds: float | None = None, peer: str = "", caller: str = ""
+    ) -> None:
         """Start a call that is wanted."""
         self.deadline = deadline
         self.ceiling_seconds = ceiling_seconds
         self.cancelled = False
         self.peer = peer
+        self.caller = caller or peer
 
     @classmethod
     def arriving(
-        cls, time_remaining: float | None, *, default_seconds: float, maximum_seconds: float, peer: str = ""
+        cls,
+        time_remaining: float | None,
+        *,
+        default_seconds: float,
+        maximum_seconds: float,
+        peer: str = "",
+        caller: str = "",
     ) -> CallContext:
         """Start a call that arrives now.
 
@@ -37,19 +48,20 @@ class CallContext:
             time_remaining: seconds until the caller's deadline; None when the caller set none.
             default_seconds: seconds allowed when the caller set none.
             maximum_seconds: seconds allowed at most.
-            peer: who calls.
+            peer: the address that it comes from.
+            caller: who calls, where credentials say so.
         """
         wished = default_seconds if time_remaining is None else time_remaining
         allowed = min(wished, maximum_seconds)
         ceiling = allowed if time_remaining is None or allowed < time_remaining else None
-        return cls(deadline=time.monotonic() + allowed, ceiling_seconds=ceiling, peer=peer)
+        return cls(deadline=time.monotonic() + allowed, ceiling_seconds=ceiling, peer=peer, caller=caller)
 
     def part(self, maximum_seconds: float) -> CallContext:
         """Start one message's part of a longer call: no later than the whole, and no longer than the seconds given."""
-        ceiling = time.monotonic() + maximum_seconds
-        if ceiling < self.deadline:
-            return CallContext(deadline=ceiling, ceiling_seconds=maximum_seconds, peer=self.peer)
-        return CallContext(deadline=self.deadline, ceiling_seconds=self.ceiling_seconds, peer=self.peer)
+        deadline, ceiling_seconds = self.deadline, self.ceiling_seconds
+        if time.monotonic() + maximum_seconds < deadline:
+            deadline, ceiling_seconds = time.monotonic() + maximum_seconds, maximum_seconds
+        return CallContext(deadline=deadline, ceiling_seconds=ceiling_seconds, peer=self.peer, caller=self.caller)
 
     @property
     def remaining_seconds(self) -> float:

@@ -67,18 +67,20 @@ class Handler:
             "ListOperations": self._list_operations,
         }
 
-    def context(self, time_remaining: float | None, peer: str = "") -> CallContext:
+    def context(self, time_remaining: float | None, peer: str = "", caller: str = "") -> CallContext:
         """Return the context of a call that arrives now.
 
         Args:
             time_remaining: seconds until the caller's deadline; None when there is none.
-            peer: who calls, for the log.
+            peer: the address that it comes from, for the log.
+            caller: who calls, where credentials say so.
         """
         return CallContext.arriving(
             time_remaining,
             default_seconds=self.settings.default_deadline_seconds,
             maximum_seconds=self.settings.maximum_deadline_seconds,
             peer=peer,
+            caller=caller,
         )
 
     async def call(self, method: str, body: bytes, context: CallContext) -> bytes:

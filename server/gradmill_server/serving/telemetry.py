@@ -25,6 +25,21 @@ class Outcome(StrEnum):
     SHARED = "shared"
 
 
+class Joined(StrEnum):
+    """Why the points of a call were computed together with those of other calls, or why not.
+
+    ALONE: nothing else waited for the same program. INLINE: so little work that it was done where it arrived. KIND: its
+    results depend on its points together (a reduction), or it has inputs or directions of its own. FULL: the pass had
+    as many points as one may have.
+    """
+
+    JOINED = "joined"
+    ALONE = "alone"
+    INLINE = "inline"
+    KIND = "kind"
+    FULL = "full"
+
+
 class Telemetry:
     """Hears of everything worth counting, and keeps none of it."""
 
@@ -48,6 +63,12 @@ class Telemetry:
 
     def points_computed(self, points: int, node_evaluations: int) -> None:
         """Hear how many points were computed, and how many values of nodes that took."""
+
+    def pass_finished(self, calls: int, points: int) -> None:
+        """Hear of one pass over a batch: how many calls it was for, and how many points it had."""
+
+    def call_placed(self, joined: Joined) -> None:
+        """Hear how the points of a call were computed: together with others, or why not."""
 
 
 SILENT = Telemetry()
