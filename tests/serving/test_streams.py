@@ -222,6 +222,47 @@ def test_too_many_streams() -> None:
     assert asyncio.run(scenario()) == ("RESOURCE_EXHAUSTED", "TOO_MANY_STREAMS")
 
 
+def test_message_has_the_time_that_its_caller_gives_it() -> None:
+    """A message is refused by its own timeout, one without is not, and the stream goes on."""
+    late = service_pb2.EvaluateStreamRequest.FromString(_message(1, "x"))
+    late.timeout.seconds = -1
+    soon = service_pb2.EvaluateStreamRequest.FromString(_message(2, "x"))
+    soon.timeout.seconds = 60
+    answers = _exchange([late.SerializeToString(), soon.SerializeToString(), _message(3, "x")])
+    assert [answer.WhichOneof("outcome") for answer in answers] == ["error", "response", "response"]
+    assert refusal(_status(answers[0])) == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
+    assert "the caller's deadline" in answers[0].error.message
+
+
+def test_message_given_up_is_answered_as_cancelled_in_its_turn() -> None:
+    """A message that its caller gives up stops, and costs the others neither their answer nor their place."""
+
+    async def scenario() -> list[service_pb2.EvaluateStreamResponse]:
+        async with handling(small_settings()) as handler:
+            gate = threading.Event()
+            busy = [asyncio.create_task(handler.pool.run(gate.wait)) for _ in range(2)]
+            await until(lambda: handler.pool.busy == 2)
+            give_up = service_pb2.EvaluateStreamRequest(sequence=2, cancel=True).SerializeToString()
+            sender = _Sender([_message(1, "x"), _message(2, "x"), _message(3, "x"), give_up])
+            stream = asyncio.create_task(_answers(handler, sender))
+            await until(lambda: sender.read == 4)
+            await until(lambda: handler.admission.calls == 2)
+            gate.set()
+            await asyncio.gather(*busy)
+            return await stream
+
+    answers = asyncio.run(scenario())
+    assert [answer.sequence for answer in answers] == [1, 2, 3]
+    assert [answer.error.code for answer in answers] == [0, 1, 0]
+    assert refusal(_status(answers[1])) == ("CANCELLED", "CANCELLED")
+
+
+def test_giving_up_what_is_not_under_way_changes_nothing() -> None:
+    """A message that gives up an unknown number, or one that was answered, has no effect and no answer."""
+    give_up = service_pb2.EvaluateStreamRequest(sequence=9, cancel=True).SerializeToString()
+    assert [answer.sequence for answer in _exchange([give_up, _message(1, "x"), give_up])] == [1]
+
+
 def test_caller_that_leaves_leaves_nothing_behind() -> None:
     """When a caller leaves in the middle of a stream, nothing of it stays in flight."""
 

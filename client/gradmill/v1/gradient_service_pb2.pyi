@@ -239,12 +239,16 @@ class EvaluateResponse(_message.Message):
     def __init__(self, digest: _Optional[bytes] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., point_flags: _Optional[bytes] = ..., cache: _Optional[_Union[CacheOutcome, str]] = ..., stable_forms: _Optional[_Iterable[str]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., non_finite: _Optional[_Iterable[_Union[NonFinite, _Mapping]]] = ...) -> None: ...
 
 class EvaluateStreamRequest(_message.Message):
-    __slots__ = ("sequence", "request")
+    __slots__ = ("sequence", "request", "timeout", "cancel")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     request: EvaluateRequest
-    def __init__(self, sequence: _Optional[int] = ..., request: _Optional[_Union[EvaluateRequest, _Mapping]] = ...) -> None: ...
+    timeout: _duration_pb2.Duration
+    cancel: bool
+    def __init__(self, sequence: _Optional[int] = ..., request: _Optional[_Union[EvaluateRequest, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cancel: bool = ...) -> None: ...
 
 class EvaluateStreamResponse(_message.Message):
     __slots__ = ("sequence", "response", "error")

@@ -56,11 +56,19 @@ class CallContext:
         ceiling = allowed if time_remaining is None or allowed < time_remaining else None
         return cls(deadline=time.monotonic() + allowed, ceiling_seconds=ceiling, peer=peer, caller=caller)
 
-    def part(self, maximum_seconds: float) -> CallContext:
-        """Start one message's part of a longer call: no later than the whole, and no longer than the seconds given."""
+    def part(self, maximum_seconds: float, wished_seconds: float | None = None) -> CallContext:
+        """Start one message's part of a longer call, which ends no later than the whole.
+
+        Args:
+            maximum_seconds: the time that the server allows it.
+            wished_seconds: the time that its caller gives it; None for none of its own.
+        """
         deadline, ceiling_seconds = self.deadline, self.ceiling_seconds
-        if time.monotonic() + maximum_seconds < deadline:
-            deadline, ceiling_seconds = time.monotonic() + maximum_seconds, maximum_seconds
+        now = time.monotonic()
+        if now + maximum_seconds < deadline:
+            deadline, ceiling_seconds = now + maximum_seconds, maximum_seconds
+        if wished_seconds is not None and now + wished_seconds < deadline:
+            deadline, ceiling_seconds = now + wished_seconds, None
         return CallContext(deadline=deadline, ceiling_seconds=ceiling_seconds, peer=self.peer, caller=self.caller)
 
     @property

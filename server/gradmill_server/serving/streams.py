@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from gradmill_server.engine.errors import EngineError
+from gradmill_server.engine.errors import Cancelled, EngineError
 from gradmill_server.serving.answering import Answering
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.errors import RequestMalformed, ShuttingDown, StreamIdle
 from gradmill_server.serving.evaluation import Evaluator
 from gradmill_server.serving.reading import Reader
 from gradmill_server.serving.settings import Settings
-from gradmill_server.serving.status import RpcFailure
+from gradmill_server.serving.status import RpcFailure, status_of
 from gradmill_server.serving.wire import requests, responses
 from gradmill_server.serving.wire.functions import FunctionReference
 
@@ -39,7 +39,21 @@ class _Received:
     """A message that came: its size, and what it asks or what is wrong with it."""
 
     request_bytes: int
-    call: requests.StreamCall | EngineError
+    call: requests.StreamCall | requests.StreamCancel | EngineError
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A message that is being answered, or whose answer waits for its turn."""
+
+    sequence: int
+    task: asyncio.Task[bytes]
+
+    def answer(self) -> bytes:
+        """Return the bytes of the answer, once there is one; a message that its caller gave up has one too."""
+        if self.task.cancelled():
+            return responses.write_stream_error(self.sequence, status_of(Cancelled("the caller gave the message up")))
+        return self.task.result()
 
 
 class EvaluateStream:
@@ -49,7 +63,7 @@ class EvaluateStream:
         """Start with nothing read."""
         self._parts = parts
         self._context = context
-        self._pending: collections.deque[asyncio.Task[bytes]] = collections.deque()
+        self._pending: collections.deque[_Pending] = collections.deque()
         self._receiving: asyncio.Task[_Received | None] | None = None
         self._ended = False
         self._last_function: FunctionReference | None = None
@@ -66,8 +80,8 @@ class EvaluateStream:
         try:
             while self._pending or not self._ended:
                 await self._progress(incoming, draining)
-                while self._pending and self._pending[0].done():
-                    yield self._pending.popleft().result()
+                while self._pending and self._pending[0].task.done():
+                    yield self._pending.popleft().answer()
             if draining.done():
                 message = "server is shutting down"
                 raise ShuttingDown(message)
@@ -83,7 +97,7 @@ class EvaluateStream:
         if self._receiving is not None:
             awaited.append(self._receiving)
         if self._pending:
-            awaited.append(self._pending[0])
+            awaited.append(self._pending[0].task)
         patience = None if self._pending else self._parts.settings.stream_idle_seconds
         done, _ = await asyncio.wait(awaited, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if not done:
@@ -110,16 +124,30 @@ class EvaluateStream:
             self._ended = True
             return
         call = received.call
+        if isinstance(call, requests.StreamCancel):
+            self._give_up(call.sequence)
+            return
         if isinstance(call, requests.StreamCall) and call.function_given:
             self._last_function = call.function
-        self._pending.append(asyncio.create_task(self._answer(received, self._last_function)))
+        answering = self._answer(call, received.request_bytes, self._last_function)
+        sequence = call.sequence if isinstance(call, requests.StreamCall) else 0
+        self._pending.append(_Pending(sequence, asyncio.create_task(answering)))
 
-    async def _answer(self, received: _Received, function: FunctionReference | None) -> bytes:
+    def _give_up(self, sequence: int) -> None:
+        """Stop the work for messages with a number."""
+        for pending in self._pending:
+            if pending.sequence == sequence:
+                pending.task.cancel()
+
+    async def _answer(
+        self, call: requests.StreamCall | EngineError, request_bytes: int, function: FunctionReference | None
+    ) -> bytes:
         """Return the bytes of the answer to one message: its result, or what is wrong with it."""
         parts = self._parts
-        call = received.call
-        sequence = call.sequence if isinstance(call, requests.StreamCall) else 0
-        context = self._context.part(parts.settings.maximum_deadline_seconds)
+        sequence, wished_seconds = (
+            (call.sequence, call.timeout_seconds) if isinstance(call, requests.StreamCall) else (0, None)
+        )
+        context = self._context.part(parts.settings.maximum_deadline_seconds, wished_seconds)
 
         async def work() -> bytes:
             if isinstance(call, EngineError):
@@ -127,14 +155,14 @@ class EvaluateStream:
             return await parts.evaluator.evaluate(call.usable(), _given(function), context)
 
         try:
-            response = await parts.answering.answer(METHOD, received.request_bytes, context, work)
+            response = await parts.answering.answer(METHOD, request_bytes, context, work)
         except RpcFailure as failure:
             return responses.write_stream_error(sequence, failure.status)
         return responses.write_stream_response(sequence, response)
 
     async def _abandon(self, draining: asyncio.Task[Any]) -> None:
         """Cancel all that is still under way, and wait until it has ended."""
-        tasks: list[asyncio.Task[Any]] = [draining, *self._pending]
+        tasks: list[asyncio.Task[Any]] = [draining, *(pending.task for pending in self._pending)]
         if self._receiving is not None:
             tasks.append(self._receiving)
         for task in tasks:

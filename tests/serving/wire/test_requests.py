@@ -12,6 +12,7 @@ from gradmill_server.engine.limits import Limits
 from gradmill_server.serving.wire.functions import DigestReference, read_function
 from gradmill_server.serving.wire.requests import (
     Reduction,
+    StreamCall,
     read_evaluate,
     read_explain,
     read_list_operations,
@@ -182,6 +183,7 @@ def test_stream_message_keeps_its_number_beside_what_is_wrong() -> None:
     """A stream's message with a wrong field is still known by its number."""
     request = service_pb2.EvaluateStreamRequest(sequence=7, request=evaluation(kinds=()))
     message = read_stream_message(request.SerializeToString(), 5)
+    assert isinstance(message, StreamCall)
     assert message.sequence == 7
     assert message.function_given
     with pytest.raises(EngineError, match="nothing is wanted"):

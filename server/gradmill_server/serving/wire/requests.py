@@ -82,18 +82,27 @@ class StreamCall:
         function_given: whether it has a function of its own.
         function: that function; None when it has none, or an unusable one.
         call: what it asks, or what is wrong with it.
+        timeout_seconds: the time that its caller gives it; None when it does not say.
     """
 
     sequence: int
     function_given: bool
     function: FunctionReference | None
     call: EvaluateCall | EngineError
+    timeout_seconds: float | None = None
 
     def usable(self) -> EvaluateCall:
         """Return what it asks. Raises what is wrong with it."""
         if isinstance(self.call, EngineError):
             raise self.call
         return self.call
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCancel:
+    """A message of a stream that gives up those with its number."""
+
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +145,15 @@ def read_evaluate(body: bytes, maximum_wants: int) -> tuple[FunctionReference, E
     return read_function(message.function), _evaluate_call(message, maximum_wants)
 
 
-def read_stream_message(body: bytes, maximum_wants: int) -> StreamCall:
+def read_stream_message(body: bytes, maximum_wants: int) -> StreamCall | StreamCancel:
     """Return the message that bytes mean; what is wrong in its fields stands in it, beside its number.
 
     Raises:
         RequestMalformed: when they mean none at all.
     """
     message = _parse(service_pb2.EvaluateStreamRequest, body)
+    if message.cancel:
+        return StreamCancel(message.sequence)
     given = message.request.function.WhichOneof("function") is not None
     function: FunctionReference | None = None
     call: EvaluateCall | EngineError
@@ -152,7 +163,9 @@ def read_stream_message(body: bytes, maximum_wants: int) -> StreamCall:
         call = _evaluate_call(message.request, maximum_wants)
     except EngineError as error:
         call = error
-    return StreamCall(message.sequence, given, function, call)
+    timeout = message.timeout
+    timeout_seconds = timeout.seconds + timeout.nanos / 1e9 if message.HasField("timeout") else None
+    return StreamCall(message.sequence, given, function, call, timeout_seconds)
 
 
 def _evaluate_call(message: service_pb2.EvaluateRequest, maximum_wants: int) -> EvaluateCall:
