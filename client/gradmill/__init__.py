@@ -20,6 +20,7 @@ from gradmill import functions as _functions
 from gradmill.arrays import *  # noqa: F403 - functions of whole arrays
 from gradmill.async_client import AsyncClient
 from gradmill.client import Client
+from gradmill.credentials import TLS
 from gradmill.descriptions import FunctionInfo, OperationInfo, OutputInfo
 from gradmill.errors import (
     AccessDeniedError,
@@ -52,6 +53,7 @@ from gradmill.tracing import Expression, TracedFunction, inputs, outputs
 from gradmill.version import __version__
 
 __all__ = [
+    "TLS",
     "AccessDeniedError",
     "AsyncClient",
     "Batching",

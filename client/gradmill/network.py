@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from gradmill.credentials import Access
 from gradmill.errors import GradmillError
 from gradmill.statuses import error_from_status
 from gradmill.transports import METHODS, SERVICE
@@ -20,9 +21,11 @@ _LONGEST_RECONNECT_MILLISECONDS = 5_000
 _DETAILS_KEY = "grpc-status-details-bin"
 
 
-def channel_options(maximum_message_bytes: int) -> list[tuple[str, Any]]:
+def channel_options(maximum_message_bytes: int, server_name: str | None = None) -> list[tuple[str, Any]]:
     """Return the options of a channel: sizes, keepalive, quick reconnection, and calls spread over all addresses."""
+    named = [] if server_name is None else [("grpc.ssl_target_name_override", server_name)]
     return [
+        *named,
         ("grpc.max_send_message_length", maximum_message_bytes),
         ("grpc.max_receive_message_length", maximum_message_bytes),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MILLISECONDS),
@@ -56,16 +59,15 @@ def error_from_call(call: Any, target: str) -> GradmillError:  # noqa: ANN401 - 
 class NetworkTransport:
     """Calls a server over the network, for threads. Connects with the first call."""
 
-    def __init__(
-        self, target: str, credentials: grpc.ChannelCredentials | None, maximum_message_bytes: int = UNLIMITED
-    ) -> None:
+    def __init__(self, target: str, access: Access, maximum_message_bytes: int = UNLIMITED) -> None:
         """Make the channel; nothing is sent yet."""
-        options = channel_options(maximum_message_bytes)
+        options = channel_options(maximum_message_bytes, access.server_name)
         self._target = target
+        self._authorization = access.authorization
         self._channel = (
             grpc.insecure_channel(target, options=options)
-            if credentials is None
-            else grpc.secure_channel(target, credentials, options=options)
+            if access.channel_credentials is None
+            else grpc.secure_channel(target, access.channel_credentials, options=options)
         )
         self._methods: dict[str, Any] = {
             name: self._channel.unary_unary(method_path(name), None, None) for name in METHODS
@@ -77,8 +79,9 @@ class NetworkTransport:
         Raises:
             GradmillError: the call failed.
         """
+        metadata = self._authorization.metadata()
         try:
-            response: bytes = self._methods[method](body, timeout=timeout_seconds)
+            response: bytes = self._methods[method](body, timeout=timeout_seconds, metadata=metadata)
         except grpc.RpcError as error:
             raise error_from_call(error, self._target) from None
         return response
@@ -87,7 +90,8 @@ class NetworkTransport:
         self, method: str, body: bytes, timeout_seconds: float | None, done: Callable[[bytes | GradmillError], None]
     ) -> Callable[[], object]:
         """Send one request; ``done`` is called with the outcome, in one of the channel's threads."""
-        future = self._methods[method].future(body, timeout=timeout_seconds)
+        metadata = self._authorization.metadata()
+        future = self._methods[method].future(body, timeout=timeout_seconds, metadata=metadata)
 
         def finish(finished: Any) -> None:  # noqa: ANN401 - see error_from_call
             well = finished.code() is grpc.StatusCode.OK

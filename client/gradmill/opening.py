@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradmill.async_client import AsyncClient
 from gradmill.client import Client
+from gradmill.credentials import TLS, Access, Authorization, Token, refuse_token_in_clear
 from gradmill.embedding import AsyncEmbeddedTransport, EmbeddedTransport, start_embedded_server
 from gradmill.settings import DEFAULT_TIMEOUT_SECONDS, Batching, RetryPolicy, Settings, checked_timeout
 
@@ -19,6 +20,9 @@ def connect(
     target: str,
     *,
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    tls: TLS | None = None,
+    token: Token | None = None,
+    token_in_clear: bool = False,
     credentials: grpc.ChannelCredentials | None = None,
     retries: RetryPolicy | None = None,
     batching: Batching | None = None,
@@ -29,25 +33,35 @@ def connect(
     Args:
         target: "host:port", or any other name that gRPC resolves; calls are spread over all addresses behind it.
         timeout: seconds allowed for each message when a call names no timeout of its own; infinity for no limit.
-        credentials: for TLS, from ``grpc.ssl_channel_credentials``; None speaks in clear.
+        tls: how to speak TLS, such as ``gradmill.TLS(certificate_authority="ca.pem")``; None speaks in clear.
+        token: sent with each message as ``authorization: Bearer ...``; or, for tokens that are replaced, a function
+            that returns the one to send, asked before each message.
+        token_in_clear: whether a token may be sent without TLS to another machine.
+        credentials: gRPC's own, such as ``grpc.ssl_channel_credentials(...)``, instead of ``tls``.
         retries: when a message that failed is sent again.
         batching: how big batches are cut into messages.
         maximum_message_bytes: the largest message to send or accept; None leaves that to the server.
 
     Raises:
-        ValueError: the timeout is not greater than zero.
+        ValueError: the timeout is not greater than zero; the token cannot be sent, or would be sent in clear to another
+            machine; or ``tls`` and ``credentials`` are both given.
+        OSError: a file of ``tls`` cannot be read.
     """
     from gradmill.network import NetworkTransport  # noqa: PLC0415 - grpc is slow to load; tracing and help need none
 
     settings = _settings(timeout, retries, batching)
     limit = _UNLIMITED if maximum_message_bytes is None else maximum_message_bytes
-    return Client(NetworkTransport(target, credentials, limit), settings)
+    access = _access(target, tls, token, credentials, token_in_clear=token_in_clear)
+    return Client(NetworkTransport(target, access, limit), settings)
 
 
 def connect_async(
     target: str,
     *,
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    tls: TLS | None = None,
+    token: Token | None = None,
+    token_in_clear: bool = False,
     credentials: grpc.ChannelCredentials | None = None,
     retries: RetryPolicy | None = None,
     batching: Batching | None = None,
@@ -61,7 +75,8 @@ def connect_async(
 
     settings = _settings(timeout, retries, batching)
     limit = _UNLIMITED if maximum_message_bytes is None else maximum_message_bytes
-    return AsyncClient(AsyncNetworkTransport(target, credentials, limit), settings)
+    access = _access(target, tls, token, credentials, token_in_clear=token_in_clear)
+    return AsyncClient(AsyncNetworkTransport(target, access, limit), settings)
 
 
 def local(*, timeout: float = DEFAULT_TIMEOUT_SECONDS, batching: Batching | None = None) -> Client:
@@ -87,3 +102,24 @@ def local_async(*, timeout: float = DEFAULT_TIMEOUT_SECONDS, batching: Batching 
 
 def _settings(timeout: float, retries: RetryPolicy | None, batching: Batching | None) -> Settings:
     return Settings(checked_timeout(timeout), retries or RetryPolicy(), batching or Batching())
+
+
+def _access(
+    target: str,
+    tls: TLS | None,
+    token: Token | None,
+    credentials: grpc.ChannelCredentials | None,
+    *,
+    token_in_clear: bool,
+) -> Access:
+    if tls is not None and credentials is not None:
+        message = "tls and credentials are two ways to say the same; give one of them"
+        raise ValueError(message)
+    if token is not None and tls is None and credentials is None and not token_in_clear:
+        refuse_token_in_clear(target)
+    authorization = Authorization(token)
+    if tls is None:
+        return Access(credentials, authorization)
+    import grpc  # noqa: PLC0415 - as in connect
+
+    return Access(grpc.ssl_channel_credentials(*tls.read()), authorization, tls.server_name)

@@ -15,7 +15,7 @@ OWN_NAMES = {
     "AccessDeniedError", "AsyncClient", "Batching", "CancelledError", "Client", "ClientClosedError",
     "DeadlineExceededError", "ExplainedNode", "Explanation", "Expression", "Formula", "FunctionInfo", "FunctionLike",
     "GradmillError", "Input", "InvalidRequestError", "LimitError", "MissingExtraError", "NotFoundError",
-    "OperationInfo", "OutputInfo", "Result", "RetryPolicy", "Reusable", "ServerError", "SparseMatrix", "Timings",
+    "OperationInfo", "OutputInfo", "Result", "RetryPolicy", "Reusable", "ServerError", "SparseMatrix", "TLS", "Timings",
     "TracedFunction", "TracingError", "UnavailableError", "UnsupportedError", "Violation", "__version__", "connect",
     "connect_async", "e", "fold", "formula", "inputs", "local", "local_async", "map", "outputs", "pi", "reusable",
     "scan",
