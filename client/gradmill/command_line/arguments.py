@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from gradmill.command_line.access import add_access_arguments
 from gradmill.command_line.evaluate import evaluate
 from gradmill.command_line.explain import explain
 from gradmill.command_line.functions import list_functions
+from gradmill.command_line.token import make_token
 from gradmill.command_line.wanted import CHOICES
 from gradmill.version import __version__
 
@@ -55,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     _add_explain(commands)
     commands.add_parser("serve", help="run a server; `gradmill serve --help` lists its settings", add_help=False)
     _add_functions(commands)
+    _add_token(commands)
     return top
 
 
@@ -113,6 +116,21 @@ def _add_functions(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     command.set_defaults(run=list_functions)
 
 
+def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "token",
+        help="make a token for a caller, and the line for the server's file of tokens",
+        description=(
+            "Make a bearer token. The token goes to the caller and is kept nowhere; the line goes into the server's"
+            " --token-file, which holds no secret: the caller's name, the token's SHA-256, and when it expires."
+        ),
+    )
+    command.add_argument("name", metavar="NAME", help="the caller's name")
+    command.add_argument("--expires", metavar="DATE", help="when it ends, such as 2030-01-31, in UTC (default: never)")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(run=make_token)
+
+
 def _add_formula_and_point(command: argparse.ArgumentParser) -> None:
     command.add_argument("formula", metavar="FORMULA", help=_FORMULA_HELP)
     command.add_argument(
@@ -126,3 +144,4 @@ def _add_common(command: argparse.ArgumentParser, what: str = "ask that server i
     command.add_argument(
         "--timeout", metavar="SECONDS", type=float, help="time allowed (60 s for each message when not given)"
     )
+    add_access_arguments(command)

@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 
 from gradmill.client import Client
-from gradmill.command_line.problems import UsageError
+from gradmill.command_line.access import tls_from, token_from
+from gradmill.command_line.problems import CommandError, UsageError
 from gradmill.opening import connect, local
 
 
@@ -20,7 +21,17 @@ def open_client(options: argparse.Namespace) -> Client:
     if options.server == "":
         message = "--server: the address is empty; write HOST:PORT, or leave --server out to evaluate in this process"
         raise UsageError(message)
-    return local() if options.server is None else connect(options.server)
+    tls = tls_from(options)
+    if options.server is None:
+        return local()
+    token = token_from(options)
+    try:
+        return connect(options.server, tls=tls, token=token, token_in_clear=options.token_in_clear)
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}"
+        raise CommandError(message) from None
+    except ValueError as error:
+        raise CommandError(str(error)) from None
 
 
 def point_from(assignments: Sequence[str], option: str = "--at") -> dict[str, float]:
