@@ -1,186 +1,187 @@
-"""Metrics for Prometheus, and the port that serves them. Every label has a closed set of values."""
+"""Counts what the serving layer reports. Every label has a closed set of values.
+
+A count costs a third of a microsecond, where one of prometheus_client costs three to five; a scrape turns the counts
+into that library's families (`exposition`).
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from http.server import ThreadingHTTPServer
-from typing import Any
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, MetricsHandler
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
 from gradmill_server.engine.wants import Kind
+from gradmill_server.serving import metric_families as families
 from gradmill_server.serving.handler import Handler
-from gradmill_server.serving.telemetry import Outcome, Stage, Telemetry
+from gradmill_server.serving.metric_families import FAMILIES
+from gradmill_server.serving.snapshots import Series, Snapshot, Totals
+from gradmill_server.serving.telemetry import Joined, Outcome, Stage, Telemetry
 
-_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_REQUESTS = families.REQUESTS.name
+_REQUEST_SECONDS = families.REQUEST_SECONDS.name
+_REFUSALS = families.REFUSALS.name
+_STAGES: Mapping[Stage, Series] = {stage: (families.STAGE_SECONDS.name, stage.value) for stage in Stage}
+_LOOKUPS: Mapping[tuple[str, Outcome], Series] = {
+    (kind, outcome): (families.CACHE_LOOKUPS.name, kind, outcome.value)
+    for kind in ("function", "program")
+    for outcome in Outcome
+}
+_PROGRAMS: Series = (families.PROGRAMS_COMPILED.name,)
+_KINDS: Mapping[Kind, Series] = {kind: (families.WISHES_GRANTED.name, kind.value) for kind in Kind}
+_POINTS: Series = (families.POINTS_COMPUTED.name,)
+_NODE_EVALUATIONS: Series = (families.NODE_EVALUATIONS.name,)
+_PASS_CALLS: Series = (families.PASS_CALLS.name,)
+_PASS_POINTS: Series = (families.PASS_POINTS.name,)
+_PLACED: Mapping[Joined, Series] = {joined: (families.CALLS_PLACED.name, joined.value) for joined in Joined}
+
+_COUNTERS_FROM_ZERO: tuple[Series, ...] = (
+    *_LOOKUPS.values(),
+    _PROGRAMS,
+    *_KINDS.values(),
+    _POINTS,
+    _NODE_EVALUATIONS,
+    *_PLACED.values(),
+)
+_HISTOGRAMS_FROM_ZERO: tuple[Series, ...] = (*_STAGES.values(), _PASS_CALLS, _PASS_POINTS)
+"""What a scrape shows before anything happened: all series whose labels are known beforehand."""
+
+
+class _Tally:
+    """What one thread has counted. Only that thread writes here, so nothing is lost and no lock is needed."""
+
+    __slots__ = ("counters", "histograms", "sums")
+
+    def __init__(self) -> None:
+        self.counters: dict[Series, int] = defaultdict(int)
+        self.histograms: dict[Series, list[int]] = {}
+        self.sums: dict[Series, float] = {}
+
+    def observe(self, series: Series, value: float, bounds: tuple[float, ...]) -> None:
+        """Count an observation."""
+        buckets = self.histograms.get(series)
+        if buckets is None:
+            # The sum is there before the buckets, for a reader that comes in between.
+            self.sums[series] = 0.0
+            buckets = self.histograms[series] = [0] * (len(bounds) + 1)
+        buckets[bisect_left(bounds, value)] += 1
+        self.sums[series] += value
 
 
 class Metrics(Telemetry):
-    """Counts what it hears.
+    """Counts what it hears, from any thread.
 
-    Attributes:
-        registry: what a scrape reads.
+    Each thread has counts of its own: between the reading of a number and the writing of its successor another
+    thread may run, so a count that two threads share would lose some. A snapshot adds them up; taken while others
+    count, it may have one observation in a histogram's sum and not yet in its buckets, or the other way round.
     """
 
     def __init__(self) -> None:
-        """Start at zero, in a registry of its own."""
-        self.registry = CollectorRegistry()
-        self._calls = Counter(
-            "gradmill_requests",
-            "Calls and stream messages answered, by method and canonical status code.",
-            ("method", "code"),
-            registry=self.registry,
-        )
-        self._call_seconds = Histogram(
-            "gradmill_request_seconds",
-            "Time from a call's arrival at the handler to its answer, by method.",
-            ("method",),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._refused = Counter(
-            "gradmill_refusals",
-            "Calls and stream messages refused, by kind of refusal.",
-            ("reason",),
-            registry=self.registry,
-        )
-        self._stage_seconds = Histogram(
-            "gradmill_stage_seconds",
-            "Time of each stage: queue, compile (once a program), compute, encode.",
-            ("stage",),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._cache_lookups = Counter(
-            "gradmill_cache_lookups",
-            "Lookups in the cache, by kind of entry and outcome; shared means that another call was making it.",
-            ("kind", "outcome"),
-            registry=self.registry,
-        )
-        self._programs = self._counter("gradmill_programs_compiled", "Programs compiled.")
-        self._wishes = Counter(
-            "gradmill_wishes_granted",
-            "Wishes granted, by kind of derivative.",
-            ("kind",),
-            registry=self.registry,
-        )
-        self._kinds = {kind: self._wishes.labels(kind=kind) for kind in Kind}
-        self._points = self._counter("gradmill_points_computed", "Points evaluated.")
-        self._node_evaluations = self._counter(
-            "gradmill_node_evaluations", "Values of nodes computed: points times values of the program."
-        )
-        self._stages = {stage: self._stage_seconds.labels(stage=stage) for stage in Stage}
-        self._lookups = {
-            (kind, outcome): self._cache_lookups.labels(kind=kind, outcome=outcome)
-            for kind in ("function", "program")
-            for outcome in Outcome
-        }
-
-    def _counter(self, name: str, summary: str) -> Counter:
-        return Counter(name, summary, registry=self.registry)
+        """Start at zero."""
+        self._own = threading.local()
+        # Guards additions to _tallies.
+        self._lock = threading.Lock()
+        self._tallies: list[_Tally] = []
+        self._gauges: Mapping[str, Callable[[], float]] = {}
 
     def watch(self, handler: Handler) -> None:
-        """Read these of a handler at each scrape."""
+        """Read the gauges of a handler at each snapshot."""
         cache, pool, admission = handler.cache, handler.pool, handler.admission
-        gauges = (
-            ("gradmill_cache_entries", "Entries in the cache.", lambda: len(cache)),
-            ("gradmill_cache_bytes", "Bytes in the cache, estimated.", lambda: cache.byte_size),
-            ("gradmill_cache_maximum_bytes", "Bytes the cache may hold.", lambda: cache.maximum_bytes),
-            ("gradmill_cache_evictions", "Entries evicted since the start.", lambda: cache.evictions),
-            ("gradmill_cache_rejections", "Entries too large to keep since the start.", lambda: cache.rejections),
-            ("gradmill_queue_length", "Jobs that wait for a worker.", lambda: pool.waiting),
-            ("gradmill_workers_busy", "Workers that work.", lambda: pool.busy),
-            ("gradmill_workers", "Workers.", lambda: pool.workers),
-            ("gradmill_requests_in_flight", "Calls and stream messages being answered.", lambda: admission.calls),
-            ("gradmill_request_bytes_in_flight", "Bytes of requests being answered.", lambda: admission.request_bytes),
-            ("gradmill_streams_open", "Open streams.", lambda: admission.streams),
-        )
-        for name, summary, read in gauges:
-            Gauge(name, summary, registry=self.registry).set_function(read)
+        self._gauges = {
+            families.CACHE_ENTRIES.name: lambda: len(cache),
+            families.CACHE_BYTES.name: lambda: cache.byte_size,
+            families.CACHE_MAXIMUM_BYTES.name: lambda: cache.maximum_bytes,
+            families.CACHE_EVICTIONS.name: lambda: cache.evictions,
+            families.CACHE_REJECTIONS.name: lambda: cache.rejections,
+            families.QUEUE_LENGTH.name: lambda: pool.waiting,
+            families.WORKERS_BUSY.name: lambda: pool.busy,
+            families.WORKERS.name: lambda: pool.workers,
+            families.REQUESTS_IN_FLIGHT.name: lambda: admission.calls,
+            families.REQUEST_BYTES_IN_FLIGHT.name: lambda: admission.request_bytes,
+            families.STREAMS_OPEN.name: lambda: admission.streams,
+        }
 
     def call_finished(self, method: str, code: str, seconds: float) -> None:
         """Count a call."""
-        self._calls.labels(method=method, code=code).inc()
-        self._call_seconds.labels(method=method).observe(seconds)
+        tally = self._tally()
+        tally.counters[_REQUESTS, method, code] += 1
+        tally.observe((_REQUEST_SECONDS, method), seconds, families.REQUEST_SECONDS.bounds)
 
     def call_refused(self, reason: str) -> None:
         """Count a refusal."""
-        self._refused.labels(reason=reason).inc()
+        self._tally().counters[_REFUSALS, reason] += 1
 
     def stage_finished(self, stage: Stage, seconds: float) -> None:
         """Count a stage."""
-        self._stages[stage].observe(seconds)
+        self._tally().observe(_STAGES[stage], seconds, families.STAGE_SECONDS.bounds)
 
     def looked_up(self, kind: str, outcome: Outcome) -> None:
         """Count a lookup."""
-        self._lookups[kind, outcome].inc()
+        self._tally().counters[_LOOKUPS[kind, outcome]] += 1
 
     def program_compiled(self) -> None:
         """Count a program."""
-        self._programs.inc()
+        self._tally().counters[_PROGRAMS] += 1
 
     def wishes_granted(self, kinds: Iterable[Kind]) -> None:
         """Count wishes."""
+        counters = self._tally().counters
         for kind in kinds:
-            self._kinds[kind].inc()
+            counters[_KINDS[kind]] += 1
 
     def points_computed(self, points: int, node_evaluations: int) -> None:
         """Count points."""
-        self._points.inc(points)
-        self._node_evaluations.inc(node_evaluations)
+        counters = self._tally().counters
+        counters[_POINTS] += points
+        counters[_NODE_EVALUATIONS] += node_evaluations
 
+    def pass_finished(self, calls: int, points: int) -> None:
+        """Count a pass."""
+        tally = self._tally()
+        tally.observe(_PASS_CALLS, calls, families.PASS_CALLS.bounds)
+        tally.observe(_PASS_POINTS, points, families.PASS_POINTS.bounds)
 
-_SCRAPES_AT_A_TIME = 8
-_POLL_SECONDS = 0.1
+    def call_placed(self, joined: Joined) -> None:
+        """Count how a call was computed."""
+        self._tally().counters[_PLACED[joined]] += 1
 
-
-class _ScrapeHandler(MetricsHandler):
-    timeout = 5.0
-    """Seconds; a peer that does not send or read for so long loses its connection."""
-
-
-class _BoundedServer(ThreadingHTTPServer):
-    """Answers a few scrapes at a time, and hangs up on those beyond."""
-
-    def __init__(self, address: tuple[str, int], handler: type[MetricsHandler]) -> None:
-        super().__init__(address, handler)
-        self._free = threading.Semaphore(_SCRAPES_AT_A_TIME)
-
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base class's
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base class's
+    def _tally(self) -> _Tally:
         try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
+            tally: _Tally = self._own.tally
+        except AttributeError:
+            tally = self._own.tally = _Tally()
+            with self._lock:
+                self._tallies.append(tally)
+        return tally
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base class's
-        """Say nothing: a peer that went away is no event, and the base class would print a traceback."""
+    def snapshot(self) -> Snapshot:
+        """Return what was counted so far by all threads, and what the gauges show now."""
+        totals = Totals([_nothing_yet()])
+        with self._lock:
+            tallies = list(self._tallies)
+        for tally in tallies:
+            totals.add(_of_tally(tally))
+        totals.gauges = {name: read() for name, read in self._gauges.items()}
+        return totals.snapshot()
 
 
-class MetricsServer:
-    """Serves /metrics over HTTP from threads of its own.
+def _nothing_yet() -> Snapshot:
+    return {
+        "counters": [(name, labels, 0) for name, *labels in _COUNTERS_FROM_ZERO],
+        "histograms": [
+            (name, labels, [0] * (len(FAMILIES[name].bounds) + 1), 0.0) for name, *labels in _HISTOGRAMS_FROM_ZERO
+        ],
+        "gauges": {},
+    }
 
-    Attributes:
-        address: the address it listens on, with the port chosen.
-    """
 
-    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
-        """Listen and answer. Raises OSError when the address cannot be listened on."""
-        self._server = _BoundedServer((host, port), _ScrapeHandler.factory(metrics.registry))
-        self.address = f"{host}:{self._server.server_port}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="gradmill-metrics", daemon=True
-        )
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+def _of_tally(tally: _Tally) -> Snapshot:
+    # Copies of dictionaries and lists are made in one step, so no writer comes in between.
+    return {
+        "counters": [(name, labels, count) for (name, *labels), count in tally.counters.copy().items()],
+        "histograms": [
+            (series[0], list(series[1:]), buckets.copy(), tally.sums[series])
+            for series, buckets in tally.histograms.copy().items()
+        ],
+        "gauges": {},
+    }

@@ -16,8 +16,9 @@ import numpy as np
 
 from gradmill_server.engine.backends.choice import backend_name, why_not_native
 from gradmill_server.serving import logs
+from gradmill_server.serving.exposition import MetricsServer
 from gradmill_server.serving.handler import Handler
-from gradmill_server.serving.metrics import Metrics, MetricsServer
+from gradmill_server.serving.metrics import Metrics
 from gradmill_server.serving.options import SettingsError, read_settings
 from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.transport import GRPC_VERSION, GrpcFront, ListenError
@@ -83,7 +84,7 @@ class Server:
             return
         host, port = self.settings.metrics_host, self.settings.metrics_port
         try:
-            self._metrics_server = MetricsServer(self._metrics, host, port)
+            self._metrics_server = MetricsServer(lambda: [self._metrics.snapshot()], host, port)
         except OSError as error:
             message = f"cannot listen on {host}:{port} for metrics: {error.strerror or error}"
             raise ListenError(message) from error
