@@ -10,6 +10,7 @@ EngineError
 │       ├── TooManyBytes      too many bytes of requests are being answered
 │       └── TooManyStreams    too many streams are open
 ├── DigestUnknown             the function is not here; send it inline
+├── FunctionQuarantined       processes kept dying while they worked on this function
 ├── StreamIdle                nothing came on a stream for too long
 └── ShuttingDown              this server is on its way out; another one will answer
 """
@@ -99,6 +100,29 @@ class DigestUnknown(EngineError):
     status = "NOT_FOUND"
     default_reason = "DIGEST_UNKNOWN"
     advice = "Send the function inline, once."
+
+
+class FunctionQuarantined(EngineError):
+    """A function that is refused because processes kept dying while they worked on it."""
+
+    status = "FAILED_PRECONDITION"
+    default_reason = "FUNCTION_QUARANTINED"
+    advice = "Call other functions; this one is let in again after the time named."
+
+    @classmethod
+    def after(cls, digest: bytes, *, deaths: int, remaining_seconds: float) -> FunctionQuarantined:
+        """Build the error from the function's digest, how many processes died, and how long it is refused from now."""
+        return cls(
+            f"function {digest.hex()} is in quarantine for another {remaining_seconds:.0f} seconds: the evaluation"
+            f" process died {deaths} times while working on it; knobs: quarantine_deaths, quarantine_seconds",
+            metadata={
+                "digest": digest.hex(),
+                "value": str(deaths),
+                "limit": str(deaths),
+                "knob": "quarantine_deaths",
+                "remaining_seconds": f"{remaining_seconds:.0f}",
+            },
+        )
 
 
 class StreamIdle(EngineError):

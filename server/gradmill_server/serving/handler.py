@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import aclosing
 from functools import cached_property, partial
@@ -19,6 +18,7 @@ from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.evaluation import Evaluator
 from gradmill_server.serving.functions import FunctionStore, StoredFunction, stored
 from gradmill_server.serving.pool import WorkerPool
+from gradmill_server.serving.processors import processors
 from gradmill_server.serving.programs import ProgramStore
 from gradmill_server.serving.reading import Reader
 from gradmill_server.serving.settings import Settings
@@ -201,8 +201,3 @@ class Handler:
         self.pool.close()
         await self._functions.close()
         await self._programs.close()
-
-
-def processors() -> int:
-    """Return the number of processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
