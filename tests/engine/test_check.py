@@ -390,6 +390,10 @@ def test_declared_inputs_alone_are_checked_alike() -> None:
     with pytest.raises(InvalidGraph) as caught:
         check_inputs([DraftInput("x", ()), DraftInput("x", ())], LIMITS, field="formula")
     assert caught.value.violations[0].field == "formula.inputs[1].name"
+    few = replace(LIMITS, maximum_inputs=1)
+    with pytest.raises(LimitExceeded) as passed:
+        check_inputs([DraftInput("x", ()), DraftInput("y", ())], few, field="formula")
+    assert passed.value.metadata == {"value": "2", "limit": "1", "knob": "maximum_inputs", "field": "formula"}
 
 
 def test_names_of_nodes_are_free_but_not_endless() -> None:

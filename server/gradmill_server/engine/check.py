@@ -94,7 +94,9 @@ def check(draft: GraphDraft, limits: Limits, *, field: str = "graph", checkpoint
 
 def check_inputs(inputs: Sequence[DraftInput], limits: Limits, *, field: str) -> tuple[Input, ...]:
     """Return declared inputs, checked like those of a graph. Raises like `check`."""
-    checker = _Checker(GraphDraft(inputs, (), (), (), ()), limits, field)
+    draft = GraphDraft(inputs, (), (), (), ())
+    check_ends(draft, limits, field)
+    checker = _Checker(draft, limits, field)
     checked = checker.inputs()
     checker.finish()
     return checked
@@ -391,7 +393,7 @@ class _Checker:
         if self.depth <= limit:
             return True
         description = f"{self.depth} loops stand in one another, limit {limit}; knob: maximum_loop_depth"
-        self.node_mistake(position, "parameters", "LOOP_TOO_DEEP", description)
+        self.node_mistake(position, "parameters", "LOOP_TOO_DEEP", description, limit=limit, value=self.depth)
         self.depth = limit
         return False
 
@@ -425,10 +427,12 @@ class _Checker:
                     waiting.append(position)
         return False
 
-    def node_mistake(self, position: int, path: str, reason: str, description: str) -> None:
+    def node_mistake(self, position: int, path: str, reason: str, description: str, **metadata: object) -> None:
         name = self.draft.nodes[position].name
         named = f"node {position} ({quote(name)})" if name else f"node {position}"
-        self.mistake(f"nodes[{position}].{path}", reason, f"{named}: {description}", node=position, name=name)
+        self.mistake(
+            f"nodes[{position}].{path}", reason, f"{named}: {description}", node=position, name=name, **metadata
+        )
 
     def outputs(self) -> list[Output]:
         taken: dict[str, int] = {}
