@@ -43,17 +43,25 @@ class ServerProcess:
         """The port it listens on."""
         return int(self.address.rpartition(":")[2])
 
+    def log(self) -> str:
+        """Return all that it has written so far."""
+        self._log.seek(0)
+        return self._log.read()
+
     def records(self) -> list[dict[str, Any]]:
         """Return every record of its log so far."""
-        self._log.seek(0)
-        return [json.loads(line) for line in self._log.read().splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+
+    def metrics(self) -> str:
+        """Return what it serves on /metrics."""
+        with urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=10) as answer:
+            text: str = answer.read().decode()
+        return text
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the sum of a metric's samples that carry these labels."""
-        with urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
         wanted = [f'{key}="{value}"' for key, value in labels.items()]
-        samples = re.findall(rf"^{name}(?:{{(.*?)}})? (\S+)$", text, re.MULTILINE)
+        samples = re.findall(rf"^{name}(?:{{(.*?)}})? (\S+)$", self.metrics(), re.MULTILINE)
         return sum(float(value) for found, value in samples if all(label in found for label in wanted))
 
     def stop(self) -> int:
@@ -77,8 +85,7 @@ class ServerProcess:
             if self._process.poll() is not None:
                 break
             time.sleep(0.02)
-        self._log.seek(0)
-        message = f"the server never wrote {event!r}; its log: {self._log.read()}"
+        message = f"the server never wrote {event!r}; its log: {self.log()}"
         raise RuntimeError(message)
 
 

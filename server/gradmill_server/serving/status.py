@@ -42,6 +42,12 @@ class RpcFailure(Exception):
         """The name of the canonical status code."""
         return str(code_pb2.Code.Name(self.status.code))
 
+    @property
+    def passes_limit(self) -> bool:
+        """Whether it is a refusal that names a limit."""
+        information = error_details_pb2.ErrorInfo()
+        return any(detail.Unpack(information) and "limit" in information.metadata for detail in self.status.details)
+
 
 def status_of(error: BaseException) -> status_pb2.Status:
     """Return what the caller is told about a failure; one that is not a refusal is also written to the log."""

@@ -1,0 +1,46 @@
+"""What people may do to a service, on purpose or by mistake: the rows that the catalogue of hostile requests covers."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Threat(Enum):
+    """A kind of harm, in a few words."""
+
+    GRAPH_BOMB = "a graph of too many values, arguments, inputs or bodies"
+    SHARING_BOMB = "a value used twice by the next one, a thousand times over"
+    DEEP_TEXT = "parentheses, signs, powers and calls that stand in one another"
+    LONG_TEXT = "a text that takes long to read"
+    FOREIGN_TEXT = "a text of another language, or of characters that look like others"
+    HUGE_CONSTANT = "numbers beyond float64, and numbers of a million digits"
+    HUGE_EXPONENT = "powers that nobody can write out"
+    LOOKALIKES = "functions that differ in a bit, and must not share an answer"
+    FOREIGN_DIGEST = "a guess at what others have sent"
+    CACHE_FLOODING = "more functions than a server can keep"
+    COMPILE_BOMB = "a small function whose derivatives are large"
+    MEMORY_BOMB = "points times values beyond the memory"
+    SLOW_CALLER = "connections and streams on which nothing happens"
+    OVERSIZED_MESSAGE = "a message beyond the limit"
+    DECOMPRESSION_BOMB = "a small message that is large once unpacked"
+    NOT_FINITE = "infinities, NaN and denormal numbers among points and constants"
+    BAD_BYTES = "bytes that are no message"
+    UNKNOWN_NAME = "operations and values of enumerations that do not exist"
+    BAD_REFERENCE = "cycles, references forward and places beyond the end"
+    WRONG_COUNT = "too many or too few of something, and names that are none, twice or missing"
+    BAD_SHAPE = "shapes that do not fit, or are beyond any memory"
+    DEADLINE_PASSED = "an answer that is wanted before it can be there"
+    DEADLINE_MISSING = "a call without a deadline"
+    CANCELLATION = "calls that are given up"
+    WORKER_DEATH = "a worker that dies"
+    WORKER_HANG = "a worker that stops"
+    DISK = "a disk that is full or cannot be written"
+    CLOCK = "a clock that jumps"
+    SHUTDOWN = "a server that is told to stop under load"
+    TLS = "wrong, expired and missing certificates"
+    CREDENTIALS = "wrong, expired and missing tokens"
+    OVERLOAD = "more calls than a server can answer"
+    LABELS = "names that would become labels of metrics"
+    LOG_INJECTION = "line ends and terminal codes that would reach the log"
+    PROTOCOL_FLOOD = "what HTTP/2 allows, and no honest peer does"
+    EXPOSURE = "ports that were meant for the operator"
