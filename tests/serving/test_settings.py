@@ -22,7 +22,7 @@ def test_every_setting_has_a_flag_and_an_environment_name() -> None:
     names = {entry.name for entry in fields(Settings)} - {"limits"} | {entry.name for entry in fields(Limits)}
     assert {row.name for row in TABLE} == names
     for row in TABLE:
-        text = "on" if isinstance(row.default, bool) else f"{row.default}"
+        text = {True: "on", False: "off"}[row.default] if isinstance(row.default, bool) else f"{row.default}"
         assert read_settings([row.flag, text], {}).as_record()[row.name] == row.default
         assert read_settings([], {row.environment_name: text}).as_record()[row.name] == row.default
 

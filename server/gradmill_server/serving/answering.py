@@ -13,6 +13,7 @@ from gradmill_server.serving import logs
 from gradmill_server.serving.admission import Admission
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.errors import ShuttingDown
+from gradmill_server.serving.security.quotas import UNLIMITED, Quotas
 from gradmill_server.serving.status import RpcFailure, status_of
 from gradmill_server.serving.telemetry import Telemetry
 
@@ -20,9 +21,10 @@ from gradmill_server.serving.telemetry import Telemetry
 class Answering:
     """Runs the work of calls within bounds, and turns every failure into a status."""
 
-    def __init__(self, admission: Admission, telemetry: Telemetry) -> None:
+    def __init__(self, admission: Admission, telemetry: Telemetry, quotas: Quotas = UNLIMITED) -> None:
         """Use these bounds."""
         self.admission = admission
+        self._quotas = quotas
         self._telemetry = telemetry
         self._timeouts: set[asyncio.Timeout] = set()
         self._ending = False
@@ -58,6 +60,7 @@ class Answering:
             self._telemetry.call_finished(method, code, time.monotonic() - started)
 
     async def _bounded(self, request_bytes: int, context: CallContext, work: Callable[[], Awaitable[bytes]]) -> bytes:
+        self._quotas.charge_request(context.caller)
         with self.admission.call(request_bytes):
             context.checkpoint()
             remaining = context.remaining_seconds

@@ -21,6 +21,7 @@ from gradmill_server.serving.pool import WorkerPool
 from gradmill_server.serving.processors import processors
 from gradmill_server.serving.programs import ProgramStore
 from gradmill_server.serving.reading import Reader
+from gradmill_server.serving.security.quotas import UNLIMITED, Quotas
 from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.status import RpcFailure, status_of
 from gradmill_server.serving.streams import METHOD as STREAM_METHOD
@@ -40,11 +41,13 @@ class Handler:
         cache: what is kept between calls.
         pool: the threads that compile and compute.
         admission: what is being answered.
+        quotas: what callers are charged by.
     """
 
-    def __init__(self, settings: Settings, telemetry: Telemetry = SILENT) -> None:
+    def __init__(self, settings: Settings, telemetry: Telemetry = SILENT, *, quotas: Quotas = UNLIMITED) -> None:
         """Start the workers; needs a running event loop. `close` ends them."""
         self.settings = settings
+        self.quotas = quotas
         self.cache = ByteBoundedCache(settings.cache_bytes)
         self.pool = WorkerPool(workers=settings.workers or processors(), queue_length=settings.queue_length)
         self.admission = Admission(
@@ -54,7 +57,7 @@ class Handler:
                 streams=settings.maximum_streams,
             )
         )
-        self._answering = Answering(self.admission, telemetry)
+        self._answering = Answering(self.admission, telemetry, quotas)
         self._reader = Reader(self.pool)
         self._functions = FunctionStore(self.cache, self.pool, settings.limits, telemetry)
         self._programs = ProgramStore(self.cache, self.pool, settings.limits, telemetry)
@@ -184,6 +187,10 @@ class Handler:
 
     async def _worked(self, work: Callable[[], bytes]) -> bytes:
         return (await self.pool.run(work)).value
+
+    def failure(self, method: str, error: EngineError, context: CallContext) -> RpcFailure:
+        """Return the failure of a call that was refused before it came here, and count and log it."""
+        return self._answering.failure(method, error, context)
 
     def begin_draining(self) -> None:
         """Refuse all new calls from now on, and end streams once the messages that came are answered."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from gradmill_server.engine.errors import quote
+from gradmill_server.serving.security.exposure import contradiction
 from gradmill_server.serving.settings import TABLE, Row, Scalar, Settings, from_values
 
 _INTEGER = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -53,6 +54,8 @@ def _consistent(settings: Settings) -> Settings:
             f" ({settings.maximum_message_bytes}): the largest request could never be answered"
         )
         raise SettingsError(message)
+    if problem := contradiction(settings):
+        raise SettingsError(problem)
     return settings
 
 
@@ -80,7 +83,7 @@ def _value(row: Row, text: str) -> Scalar | None:
 
 def _allowed(row: Row, value: Scalar) -> bool:
     if isinstance(value, str):
-        return bool(value) and (not row.choices or value in row.choices)
+        return bool(value or row.default == "") and (not row.choices or value in row.choices)
     return isinstance(value, bool) or row.minimum <= value <= row.maximum
 
 
@@ -141,5 +144,7 @@ def _help(row: Row) -> str:
 def _shown(row: Row) -> str:
     if row.unit == "bytes" and isinstance(row.default, int) and row.default % _FACTORS["MiB"] == 0:
         return f"{row.default // _FACTORS['MiB']} MiB"
+    if row.default == "":
+        return "none"
     number = f"{row.default:g}" if isinstance(row.default, float) else str(row.default)
     return f"{number} {row.unit}".strip()

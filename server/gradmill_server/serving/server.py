@@ -20,6 +20,10 @@ from gradmill_server.serving.exposition import MetricsServer
 from gradmill_server.serving.handler import Handler
 from gradmill_server.serving.metrics import Metrics
 from gradmill_server.serving.options import SettingsError, read_settings
+from gradmill_server.serving.security.descriptors import raise_descriptor_limit
+from gradmill_server.serving.security.exposure import warnings
+from gradmill_server.serving.security.files import UnusableFile
+from gradmill_server.serving.security.security import Security
 from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.transport import GRPC_VERSION, GrpcFront, ListenError
 from gradmill_server.serving.warm_up import warm_up
@@ -43,12 +47,14 @@ class Server:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Set up everything; needs a running event loop."""
+        """Set up everything; needs a running event loop. Raises UnusableFile."""
         self.settings = settings
+        self._security = Security(settings)
         self._metrics = Metrics()
-        self.handler = Handler(settings, self._metrics)
+        self.handler = Handler(settings, self._metrics, quotas=self._security.quotas)
         self._metrics.watch(self.handler)
-        self._front = GrpcFront(self.handler, settings)
+        self._front = GrpcFront(self.handler, settings, self._security)
+        self._watching: asyncio.Task[None] | None = None
         self._metrics_server: MetricsServer | None = None
         self.metrics_address = ""
 
@@ -61,6 +67,7 @@ class Server:
         """Listen, write the start record, warm up, and only then say SERVING. Raises ListenError."""
         self._start_metrics()
         await self._front.start()
+        self._watching = asyncio.create_task(self._security.watch())
         logs.record(
             logging.INFO,
             "start",
@@ -69,9 +76,12 @@ class Server:
             process=os.getpid(),
             backend=backend_name(),
             workers=self.handler.pool.workers,
+            descriptors=raise_descriptor_limit(),
             versions=_versions(),
             settings=self.settings.as_record(),
         )
+        for reason in warnings(self.settings):
+            logs.record(logging.WARNING, "exposed", reason=reason)
         if why_not_native():
             logs.record(logging.WARNING, "no_native_backend", reason=why_not_native())
         began = time.monotonic()
@@ -109,6 +119,8 @@ class Server:
 
     async def close(self) -> None:
         """Close everything at once."""
+        if self._watching is not None:
+            self._watching.cancel()
         await self._front.stop(0)
         await self.handler.close()
         if self._metrics_server is not None:
@@ -189,7 +201,8 @@ def serve_main(arguments: Sequence[str]) -> int:
     """
     try:
         settings = read_settings(arguments, os.environ)
-    except SettingsError as error:
+        Security(settings)  # for what is wrong with its files: told here, before anything is started
+    except (SettingsError, UnusableFile) as error:
         _complain(f"{error}; see gradmill serve --help")
         return EXIT_USAGE
     except SystemExit as asked_for_help:

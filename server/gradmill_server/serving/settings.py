@@ -79,6 +79,8 @@ def _row(
 LISTENING = "listening"
 METRICS = "metrics"
 WORK = "work"
+SECURITY = "security"
+QUOTAS = "quotas of each caller"
 ADMISSION = "what is answered at a time"
 TIME = "time"
 LOG = "log"
@@ -100,6 +102,63 @@ class Settings:
     metrics_port: int = field(
         default=9_464,
         metadata=_row(METRICS, "port to serve /metrics on; 0 for any that is free", minimum=0, maximum=_HIGHEST_PORT),
+    )
+
+    tls_certificate_file: str = field(
+        default="",
+        metadata=_row(SECURITY, "certificate in PEM, with those between it and its authority; none for clear"),
+    )
+    tls_key_file: str = field(default="", metadata=_row(SECURITY, "private key of the certificate, in PEM"))
+    tls_client_authority_file: str = field(
+        default="", metadata=_row(SECURITY, "certificates in PEM that callers' must come from; none asks for none")
+    )
+    token_file: str = field(
+        default="",
+        metadata=_row(SECURITY, "bearer tokens: a name, a SHA-256 and a date a line, as gradmill token prints"),
+    )
+    jwt_key_file: str = field(
+        default="", metadata=_row(SECURITY, "public keys of JSON web tokens, in PEM or as a JSON web key set")
+    )
+    jwt_secret_file: str = field(
+        default="", metadata=_row(SECURITY, "secret of JSON web tokens, in place of public keys")
+    )
+    jwt_algorithms: str = field(
+        default="", metadata=_row(SECURITY, "algorithms allowed, separated by commas; none for all that fit the keys")
+    )
+    jwt_issuer: str = field(default="", metadata=_row(SECURITY, "issuer that JSON web tokens must name"))
+    jwt_audience: str = field(default="", metadata=_row(SECURITY, "audience that JSON web tokens must name"))
+    jwt_leeway_seconds: float = field(
+        default=10.0,
+        metadata=_row(SECURITY, "how far the issuer's clock may be off", unit="seconds", minimum=0, maximum=600),
+    )
+    tokens_in_clear: bool = field(
+        default=False, metadata=_row(SECURITY, "whether tokens may cross a network without TLS")
+    )
+    reflection: str = field(
+        default="auto",
+        metadata=_row(
+            SECURITY, "whether to describe the services; auto: on a loopback address", choices=("auto", "on", "off")
+        ),
+    )
+    reload_seconds: float = field(
+        default=5.0,
+        metadata=_row(SECURITY, "how often these files are looked at for changes", unit="seconds", minimum=0.1),
+    )
+
+    caller_requests_per_second: float = field(
+        default=0.0,
+        metadata=_row(QUOTAS, "calls and stream messages; 0 for any number", unit="requests per second", minimum=0),
+    )
+    caller_points_per_second: float = field(
+        default=0.0, metadata=_row(QUOTAS, "points; 0 for any number", unit="points per second", minimum=0)
+    )
+    caller_burst_seconds: float = field(
+        default=1.0,
+        metadata=_row(QUOTAS, "how long a caller may save up", unit="seconds", minimum=0.001, maximum=3_600),
+    )
+    caller_quota_file: str = field(
+        default="",
+        metadata=_row(QUOTAS, "other quotas: a name, requests and points per second a line; 0 for any number"),
     )
 
     workers: int = field(

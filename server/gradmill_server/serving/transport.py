@@ -8,21 +8,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, NoReturn
 
+# gRPC's core writes a line for every connection that fails to agree on TLS, and anyone who can connect can let it fail.
+# This is looked at when gRPC is loaded; whoever runs the server may set it to INFO to see those lines.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
 import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.handler import UNARY_METHODS, Handler
+from gradmill_server.serving.security.exposure import serves_reflection
+from gradmill_server.serving.security.security import Security
 from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.status import RpcFailure
 from gradmill_server.serving.streams import METHOD as STREAM_METHOD
+from gradmill_server.serving.transport_security import Gate, GuardedReflection, Visit, server_credentials
 
 SERVICE_NAME = "gradmill.v1.GradientService"
 GRPC_VERSION: str = grpc.__version__
@@ -37,6 +45,17 @@ _STREAMS_PER_CONNECTION = 1_000
 """No admission control: a grpcio client does not wait for a free stream, it fails. Admission is the handler's."""
 
 _HANDSHAKE_MILLISECONDS = 10_000
+
+_METADATA_BYTES = 8 * 1024
+"""Of headers. gRPC refuses some calls between a soft and a hard bound by chance; with both the same, what is refused is
+known."""
+
+_KEEPALIVE_MILLISECONDS = 60_000
+_KEEPALIVE_TIMEOUT_MILLISECONDS = 20_000
+"""A connection whose other end is gone is noticed and closed, though nothing is sent on it."""
+
+_IDLE_MILLISECONDS = 30 * 60_000
+"""A connection without calls is closed after so long; a client opens another when it has something to ask."""
 
 
 def _is_worth_saying(record: logging.LogRecord) -> bool:
@@ -112,41 +131,53 @@ class HealthReport(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # its
             await changed.wait()
 
 
-def _gradient_methods(handler: Handler) -> grpc.GenericRpcHandler:
+def _gradient_methods(handler: Handler, gate: Gate | None) -> grpc.GenericRpcHandler:
     """Return the methods of the service, without serializers: bytes in, bytes out."""
     methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-        name: grpc.unary_unary_rpc_method_handler(_unary(handler, name)) for name in UNARY_METHODS
+        name: grpc.unary_unary_rpc_method_handler(_unary(handler, name, gate)) for name in UNARY_METHODS
     }
-    methods[STREAM_METHOD] = grpc.stream_stream_rpc_method_handler(_stream(handler))
+    methods[STREAM_METHOD] = grpc.stream_stream_rpc_method_handler(_stream(handler, gate))
     return grpc.method_handlers_generic_handler(SERVICE_NAME, methods)
 
 
-def _unary(handler: Handler, name: str) -> _UnaryBehaviour:
+def _unary(handler: Handler, name: str, gate: Gate | None) -> _UnaryBehaviour:
     async def answer(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         try:
-            return await handler.call(name, body, handler.context(context.time_remaining(), context.peer()))
+            caller = gate.caller(name, context) if gate is not None else ""
+            return await handler.call(name, body, handler.context(context.time_remaining(), context.peer(), caller))
         except RpcFailure as failure:
             await _abort(context, failure)
 
     return answer
 
 
-def _stream(handler: Handler) -> _StreamBehaviour:
+def _stream(handler: Handler, gate: Gate | None) -> _StreamBehaviour:
     async def answers(
         bodies: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
     ) -> AsyncIterator[bytes]:
-        # A stream may stay open for as long as its caller likes; each message in it has the server's ceiling.
-        call = CallContext.arriving(
-            context.time_remaining(), default_seconds=math.inf, maximum_seconds=math.inf, peer=context.peer()
-        )
         try:
-            async with aclosing(handler.evaluate_stream(bodies, call)) as answers_of_handler:
+            visit = gate.admit(STREAM_METHOD, context) if gate is not None else None
+            messages = visit.messages(bodies) if visit is not None else bodies
+            async with aclosing(handler.evaluate_stream(messages, _open_call(context, visit))) as answers_of_handler:
                 async for answer in answers_of_handler:
                     yield answer
+            if visit is not None:
+                visit.check()
         except RpcFailure as failure:
             await _abort(context, failure)
 
     return answers
+
+
+def _open_call(context: grpc.aio.ServicerContext[bytes, bytes], visit: Visit | None) -> CallContext:
+    """Return the call of a stream. It may stay open for as long as its caller likes; each message has the ceiling."""
+    return CallContext.arriving(
+        context.time_remaining(),
+        default_seconds=math.inf,
+        maximum_seconds=math.inf,
+        peer=context.peer(),
+        caller=visit.caller if visit is not None else "",
+    )
 
 
 async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], failure: RpcFailure) -> NoReturn:
@@ -162,16 +193,27 @@ class GrpcFront:
         address: the address it listens on, with the port chosen; empty before `start`.
     """
 
-    def __init__(self, handler: Handler, settings: Settings) -> None:
-        """Set up the server; needs a running event loop."""
+    def __init__(self, handler: Handler, settings: Settings, security: Security | None = None) -> None:
+        """Set up the server; needs a running event loop. Raises UnusableFile when there is no security yet."""
         self.address = ""
         self._settings = settings
+        self._security = security or Security(settings)
         self._health = HealthReport((SERVICE_NAME,))
         self._server = grpc.aio.server(options=_options(settings))
-        self._server.add_generic_rpc_handlers((_gradient_methods(handler),))
+        authenticator = self._security.authenticator
+        gate = Gate(authenticator, handler) if authenticator is not None else None
+        self._server.add_generic_rpc_handlers((_gradient_methods(handler, gate),))
+        # Health is open to all: what starts, stops and finds servers has no credentials, and learns no more than that.
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if serves_reflection(settings):
+            self._add_reflection(gate)
+
+    def _add_reflection(self, gate: Gate | None) -> None:
         names = (SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        if gate is None:
+            reflection.enable_server_reflection(names, self._server)
+        else:
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(GuardedReflection(names, gate), self._server)
 
     async def start(self) -> None:
         """Listen and answer; health says NOT_SERVING until `report_ready`. Raises ListenError."""
@@ -179,12 +221,18 @@ class GrpcFront:
         shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
         _check_free(host.strip("[]"), port)
         try:
-            chosen = self._server.add_insecure_port(f"{shown}:{port}")
+            chosen = self._add_port(f"{shown}:{port}")
         except RuntimeError as error:
             message = f"cannot listen on {shown}:{port}"
             raise ListenError(message) from error
         await self._server.start()
         self.address = f"{shown}:{chosen}"
+
+    def _add_port(self, address: str) -> int:
+        certificates = self._security.certificates
+        if certificates is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, server_credentials(certificates))
 
     def report_ready(self) -> None:
         """Let health say SERVING."""
@@ -224,4 +272,9 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MILLISECONDS),
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MILLISECONDS),
+        ("grpc.max_metadata_size", _METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MILLISECONDS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MILLISECONDS),
+        ("grpc.max_connection_idle_ms", _IDLE_MILLISECONDS),
     ]
