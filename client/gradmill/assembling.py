@@ -17,6 +17,7 @@ from gradmill.sparse import SparseMatrix, SparsePattern, read_pattern
 from gradmill.sums import OrderedSums
 from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.wire import FloatArray, read_array
+from gradmill.wire_format import Buffer
 
 _CACHE_OUTCOMES = {
     service.CACHE_OUTCOME_HIT: "hit",
@@ -58,7 +59,7 @@ class Assembler:
             for key, digests in self._pattern_digests.items()
         )
 
-    def add(self, start: int, stop: int, body: bytes) -> None:
+    def add(self, start: int, stop: int, body: Buffer) -> None:
         """Take the answer for the points ``start`` to ``stop``.
 
         Raises:
@@ -66,7 +67,7 @@ class Assembler:
         """
         response = service.EvaluateResponse()
         try:
-            response.ParseFromString(body)
+            response.ParseFromString(body)  # type: ignore[arg-type]  # takes any buffer, its stub says bytes
         except DecodeError as error:
             message = "the answer is not a valid EvaluateResponse"
             raise invalid_response(message) from error

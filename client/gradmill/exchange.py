@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from gradmill.errors import DeadlineExceededError, Failure, GradmillError, LimitError, NotFoundError, UnavailableError
 from gradmill.flows import Answer, Call, Flow, Step
 from gradmill.settings import RetryPolicy
+from gradmill.wire_format import Buffer
 
 DIGEST_UNKNOWN = "DIGEST_UNKNOWN"
 _REFILL_PER_SUCCESS = 0.1
@@ -31,7 +32,7 @@ class Request:
 
     method: str
     body: Callable[[], bytes]
-    deliver: Callable[[bytes], None]
+    deliver: Callable[[Buffer], None]
     inline_body: Callable[[], bytes] | None = None
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gradmill.errors import GradmillError
+from gradmill.wire_format import Buffer
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class Answer:
     """What came back for a call: the serialized response, or the error."""
 
     key: int
-    outcome: bytes | GradmillError
+    outcome: Buffer | GradmillError
 
 
 Flow = Generator[Step, Answer | None, T]

@@ -2,18 +2,83 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 import grpc.aio
 
 from gradmill.credentials import Access
+from gradmill.errors import GradmillError
 from gradmill.network import UNLIMITED, channel_options, error_from_call, method_path
-from gradmill.transports import METHODS
+from gradmill.stream_pool import Metadata, StreamPool
+from gradmill.transports import METHODS, STREAM_METHOD, STREAMED
+from gradmill.wire_format import Buffer
+
+
+class AsyncLink:
+    """A stream, for asyncio: one task sends, another takes the answers."""
+
+    def __init__(
+        self,
+        call: Any,  # noqa: ANN401 - gRPC's calls share no typed base
+        received: Callable[[bytes], None],
+        ended: Callable[[Any], None],
+    ) -> None:
+        """Use a call that was opened.
+
+        Args:
+            call: gRPC's call.
+            received: called with each answer.
+            ended: called once at the end, with gRPC's error if there was one.
+        """
+        self._call = call
+        self._frames: deque[bytes] = deque()
+        self._has_frames = asyncio.Event()
+        self._received = received
+        self._ended = ended
+        self._tasks = (asyncio.create_task(self._receive()), asyncio.create_task(self._send_all()))
+
+    def send(self, frame: bytes) -> None:
+        """Send a message after those sent before."""
+        self._frames.append(frame)
+        self._has_frames.set()
+
+    def end(self) -> None:
+        """Give the stream up."""
+        for task in self._tasks:
+            task.cancel()
+        self._call.cancel()
+
+    async def _send_all(self) -> None:
+        try:
+            while True:
+                while self._frames:
+                    await self._call.write(self._frames.popleft())
+                self._has_frames.clear()
+                await self._has_frames.wait()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # the stream is over, which the other task tells
+
+    async def _receive(self) -> None:
+        error: grpc.aio.AioRpcError | None = None
+        try:
+            while (frame := await self._call.read()) is not grpc.aio.EOF:
+                self._received(frame)
+        except grpc.aio.AioRpcError as failure:
+            error = failure
+        self._tasks[1].cancel()
+        self._ended(error)
 
 
 class AsyncNetworkTransport:
-    """Calls a server over the network, for asyncio. Belongs to the event loop that is running when it is made."""
+    """Calls a server over the network, for asyncio. Belongs to the event loop that is running when it is made.
+
+    Evaluations travel as messages of streams, all others as calls of their own.
+    """
 
     def __init__(self, target: str, access: Access, maximum_message_bytes: int = UNLIMITED) -> None:
         """Make the channel; nothing is sent yet."""
@@ -28,13 +93,35 @@ class AsyncNetworkTransport:
         self._methods: dict[str, Any] = {
             name: self._channel.unary_unary(method_path(name), None, None) for name in METHODS
         }
+        self._stream: Any = self._channel.stream_stream(method_path(STREAM_METHOD), None, None)
+        self._pool = StreamPool(self._open_link, self._call_alone, self._wake_at)
+        self._calls: set[asyncio.Task[None]] = set()
 
-    async def call(self, method: str, body: bytes, timeout_seconds: float | None) -> bytes:
+    async def call(self, method: str, body: bytes, timeout_seconds: float | None) -> Buffer:
         """Send one request and wait for its response.
 
         Raises:
             GradmillError: the call failed.
         """
+        if method != STREAMED:
+            return await self._call_unary(method, body, timeout_seconds)
+        outcomes: asyncio.Future[Buffer | GradmillError] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: Buffer | GradmillError) -> None:
+            if not outcomes.done():
+                outcomes.set_result(outcome)
+
+        give_up = self._pool.submit(body, timeout_seconds, self._authorization.metadata(), done)
+        try:
+            outcome = await outcomes
+        except asyncio.CancelledError:
+            give_up()
+            raise
+        if isinstance(outcome, GradmillError):
+            raise outcome
+        return outcome
+
+    async def _call_unary(self, method: str, body: bytes, timeout_seconds: float | None) -> Buffer:
         metadata = self._authorization.metadata()
         try:
             response: bytes = await self._methods[method](body, timeout=timeout_seconds, metadata=metadata)
@@ -42,6 +129,33 @@ class AsyncNetworkTransport:
             raise error_from_call(error, self._target) from None
         return response
 
+    def _call_alone(
+        self, body: bytes, timeout_seconds: float | None, done: Callable[[Buffer | GradmillError], None]
+    ) -> Callable[[], object]:
+        async def run() -> None:
+            try:
+                outcome: Buffer | GradmillError = await self._call_unary(STREAMED, body, timeout_seconds)
+            except GradmillError as error:
+                outcome = error
+            done(outcome)
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._calls.add(task)  # an event loop alone does not keep its tasks
+        task.add_done_callback(self._calls.discard)
+        return task.cancel
+
+    def _open_link(
+        self, metadata: Metadata, received: Callable[[bytes], None], ended: Callable[[GradmillError | None], None]
+    ) -> AsyncLink:
+        def finish(error: Any) -> None:  # noqa: ANN401 - see error_from_call
+            ended(None if error is None else error_from_call(error, self._target))
+
+        return AsyncLink(self._stream(metadata=metadata), received, finish)
+
+    def _wake_at(self, when: float) -> None:
+        asyncio.get_running_loop().call_later(max(0.0, when - time.monotonic()), self._pool.expire)
+
     async def close(self) -> None:
         """Close the channel; calls under way fail."""
+        self._pool.close()
         await self._channel.close(None)

@@ -26,6 +26,7 @@ from gradmill.sources import FunctionLike, Source, as_source, digest_message
 from gradmill.sparse import PatternMemory, SparsePattern
 from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.wire import output_shape, read_inputs
+from gradmill.wire_format import Buffer
 from gradmill.wishes import Wish
 
 _MAXIMUM_REMEMBERED_FUNCTIONS = 1024
@@ -148,9 +149,9 @@ class Session:
     def _single(self, method: str, request: Message, response: MessageType, allowance: _Allowance) -> Flow[MessageType]:
         """Send one request and read its response."""
 
-        def read(body: bytes) -> None:
+        def read(body: Buffer) -> None:
             try:
-                response.ParseFromString(body)
+                response.ParseFromString(body)  # type: ignore[arg-type]  # takes any buffer, its stub says bytes
             except DecodeError as error:
                 message = f"the answer is not a valid {response.DESCRIPTOR.name}"
                 raise invalid_response(message) from error
@@ -237,8 +238,8 @@ class _Job:
             encoding=service.ARRAY_ENCODING_DATA,
         )
 
-    def _deliverer(self, start: int, stop: int) -> Callable[[bytes], None]:
-        def deliver(body: bytes) -> None:
+    def _deliverer(self, start: int, stop: int) -> Callable[[Buffer], None]:
+        def deliver(body: Buffer) -> None:
             self.assembler.add(start, stop, body)
             self._done += stop - start
             if self._plan.wish.progress is not None:

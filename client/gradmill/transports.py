@@ -10,17 +10,21 @@ from typing import Protocol, TypeVar
 
 from gradmill.errors import GradmillError
 from gradmill.flows import Answer, Call, Flow, Step
+from gradmill.wire_format import Buffer
 
 T = TypeVar("T")
 
 SERVICE = "gradmill.v1.GradientService"
 METHODS = ("Evaluate", "RegisterFunction", "Explain", "ListOperations")
+STREAMED = "Evaluate"
+"""The method whose requests also travel as messages of a stream."""
+STREAM_METHOD = "EvaluateStream"
 
 
 class Transport(Protocol):
     """Carries serialized messages for threads. Every failure is a GradmillError already."""
 
-    def call(self, method: str, body: bytes, timeout_seconds: float | None) -> bytes:
+    def call(self, method: str, body: bytes, timeout_seconds: float | None) -> Buffer:
         """Send one request and wait for its response.
 
         Raises:
@@ -28,7 +32,7 @@ class Transport(Protocol):
         """
 
     def submit(
-        self, method: str, body: bytes, timeout_seconds: float | None, done: Callable[[bytes | GradmillError], None]
+        self, method: str, body: bytes, timeout_seconds: float | None, done: Callable[[Buffer | GradmillError], None]
     ) -> Callable[[], object]:
         """Send one request; ``done`` is called with the outcome, in any thread. Returns what cancels the call."""
 
@@ -39,7 +43,7 @@ class Transport(Protocol):
 class AsyncTransport(Protocol):
     """Carries serialized messages for asyncio. Every failure is a GradmillError already."""
 
-    async def call(self, method: str, body: bytes, timeout_seconds: float | None) -> bytes:
+    async def call(self, method: str, body: bytes, timeout_seconds: float | None) -> Buffer:
         """Send one request and wait for its response.
 
         Raises:
@@ -102,7 +106,7 @@ class _ThreadDriver:
             return Answer(call.key, error)
 
     def _submit(self, call: Call) -> None:
-        def done(outcome: bytes | GradmillError) -> None:
+        def done(outcome: Buffer | GradmillError) -> None:
             self._answers.put(Answer(call.key, outcome))
 
         self._cancels[call.key] = self._transport.submit(call.method, call.body, call.timeout_seconds, done)
@@ -110,7 +114,7 @@ class _ThreadDriver:
 
 async def run_flow_async(flow: Flow[T], transport: AsyncTransport) -> T:
     """Run a flow to its end in this event loop; calls still under way are cancelled when it ends early."""
-    tasks: dict[asyncio.Task[bytes | GradmillError], int] = {}
+    tasks: dict[asyncio.Task[Buffer | GradmillError], int] = {}
     try:
         step = next(flow)
         while True:
@@ -125,7 +129,7 @@ async def run_flow_async(flow: Flow[T], transport: AsyncTransport) -> T:
 
 
 async def _take(
-    step: Step, tasks: dict[asyncio.Task[bytes | GradmillError], int], transport: AsyncTransport
+    step: Step, tasks: dict[asyncio.Task[Buffer | GradmillError], int], transport: AsyncTransport
 ) -> Answer | None:
     for call in step.start:
         tasks[asyncio.create_task(_outcome(call, transport))] = call.key
@@ -138,7 +142,7 @@ async def _take(
     return None
 
 
-async def _outcome(call: Call, transport: AsyncTransport) -> bytes | GradmillError:
+async def _outcome(call: Call, transport: AsyncTransport) -> Buffer | GradmillError:
     try:
         return await transport.call(call.method, call.body, call.timeout_seconds)
     except GradmillError as error:

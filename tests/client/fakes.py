@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -12,12 +12,13 @@ import grpc
 import numpy as np
 from gradmill.errors import Failure, GradmillError, NotFoundError
 from gradmill.flows import Answer, Flow
-from gradmill.transports import METHODS, SERVICE
+from gradmill.transports import METHODS, SERVICE, STREAM_METHOD
 from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.wire import FloatArray, array_message, read_array
 
 T = TypeVar("T")
 RawAnswer = Callable[[str, bytes, grpc.ServicerContext], bytes]
+StreamAnswer = Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]
 DIGEST = bytes(range(32))
 WEIGHTS = np.array([1.0, 10.0])
 
@@ -192,10 +193,13 @@ class FakeClock:
         return self.now
 
 
-def raw_handlers(answer: RawAnswer) -> grpc.GenericRpcHandler:
-    """Return a gRPC server's handlers that hand every call's bytes to a function."""
+def raw_handlers(answer: RawAnswer, stream: StreamAnswer | None = None) -> grpc.GenericRpcHandler:
+    """Return a gRPC server's handlers that hand every call's bytes to a function, and each stream to another."""
 
     def handler(name: str) -> grpc.RpcMethodHandler[bytes, bytes]:
         return grpc.unary_unary_rpc_method_handler(lambda body, context: answer(name, body, context))
 
-    return grpc.method_handlers_generic_handler(SERVICE, {name: handler(name) for name in METHODS})
+    handlers = {name: handler(name) for name in METHODS}
+    if stream is not None:
+        handlers[STREAM_METHOD] = grpc.stream_stream_rpc_method_handler(stream)
+    return grpc.method_handlers_generic_handler(SERVICE, handlers)

@@ -17,6 +17,7 @@ from gradmill.errors import (
 from gradmill.exchange import Budget, Environment, Exchange, Request
 from gradmill.flows import Answer, Call
 from gradmill.settings import RetryPolicy
+from gradmill.wire_format import Buffer
 
 from tests.client.fakes import FakeClock, run_by_hand, unknown_digest
 
@@ -38,7 +39,7 @@ class Server:
         return body
 
 
-def requests(got: list[bytes], count: int = 1, inline: Callable[[], bytes] | None = None) -> list[Request]:
+def requests(got: list[Buffer], count: int = 1, inline: Callable[[], bytes] | None = None) -> list[Request]:
     """Return requests with the bodies 0, 1, 2, ..."""
 
     def request(number: int) -> Request:
@@ -66,7 +67,7 @@ def exchange(
 
 def test_an_unavailable_server_is_tried_again_with_growing_pauses() -> None:
     """A server that restarts is not noticed by its callers."""
-    clock, got = FakeClock(), list[bytes]()
+    clock, got = FakeClock(), list[Buffer]()
     server = Server(clock, *[UnavailableError("restarting")] * 6)
     run_by_hand(exchange(requests(got), clock).run(), server.answer, clock)
     assert got == [b"0"]
@@ -75,7 +76,7 @@ def test_an_unavailable_server_is_tried_again_with_growing_pauses() -> None:
 
 def test_pauses_are_drawn_by_chance_between_half_and_all() -> None:
     """Clients that failed together do not come back together."""
-    clock, got = FakeClock(), list[bytes]()
+    clock, got = FakeClock(), list[Buffer]()
     server = Server(clock, *[UnavailableError("restarting")] * 2)
     run_by_hand(exchange(requests(got), clock, jitter=0.0).run(), server.answer, clock)
     assert server.times == [100.0, 100.05, 100.15]
@@ -83,7 +84,7 @@ def test_pauses_are_drawn_by_chance_between_half_and_all() -> None:
 
 def test_trying_again_ends_with_the_last_error_and_the_number_of_attempts() -> None:
     """A server that stays away is reported as such after a few seconds, not at the end of the timeout."""
-    clock, got = FakeClock(), list[bytes]()
+    clock, got = FakeClock(), list[Buffer]()
     server = Server(clock, *[UnavailableError("away", Failure(reason="GONE", metadata={"a": "b"}))] * 50)
     with pytest.raises(UnavailableError, match=r"away \(sent 8 times\)") as caught:
         run_by_hand(exchange(requests(got), clock).run(), server.answer, clock)
@@ -93,7 +94,7 @@ def test_trying_again_ends_with_the_last_error_and_the_number_of_attempts() -> N
 
 def test_a_full_server_is_given_the_time_it_asks_for() -> None:
     """A server that says when to come back is believed."""
-    clock, got = FakeClock(), list[bytes]()
+    clock, got = FakeClock(), list[Buffer]()
     server = Server(clock, LimitError("queue full", Failure(retry_delay_seconds=5.0)))
     run_by_hand(exchange(requests(got), clock).run(), server.answer, clock)
     assert server.times == [100.0, 105.1]
@@ -102,7 +103,7 @@ def test_a_full_server_is_given_the_time_it_asks_for() -> None:
 @pytest.mark.parametrize("error", [LimitError("too many nodes"), InvalidRequestError("wrong"), NotFoundError("what")])
 def test_what_cannot_get_better_is_not_tried_again(error: GradmillError) -> None:
     """A refusal reaches the caller at once."""
-    clock, got = FakeClock(), list[bytes]()
+    clock, got = FakeClock(), list[Buffer]()
     server = Server(clock, error)
     with pytest.raises(type(error)):
         run_by_hand(exchange(requests(got), clock).run(), server.answer, clock)
@@ -111,7 +112,7 @@ def test_what_cannot_get_better_is_not_tried_again(error: GradmillError) -> None
 
 def test_no_pause_passes_the_deadline() -> None:
     """A call does not wait for a repetition that it has no time for."""
-    clock, got = FakeClock(), list[bytes]()
+    clock, got = FakeClock(), list[Buffer]()
     server = Server(clock, *[UnavailableError("away")] * 50)
     with pytest.raises(UnavailableError, match="sent 3 times"):
         run_by_hand(exchange(requests(got), clock, deadline=100.5).run(), server.answer, clock)
@@ -119,7 +120,7 @@ def test_no_pause_passes_the_deadline() -> None:
 
 def test_a_batch_whose_time_is_over_sends_nothing_more() -> None:
     """A deadline for the whole call holds for the messages not yet sent."""
-    clock, got = FakeClock(), list[bytes]()
+    clock, got = FakeClock(), list[Buffer]()
 
     def slow(_method: str, body: bytes) -> bytes:
         clock.now += 1.0
@@ -132,7 +133,7 @@ def test_a_batch_whose_time_is_over_sends_nothing_more() -> None:
 
 def test_without_a_deadline_each_message_has_its_own_time() -> None:
     """A batch of any length succeeds as long as each message does."""
-    clock, got, timeouts = FakeClock(), list[bytes](), list[float | None]()
+    clock, got, timeouts = FakeClock(), list[Buffer](), list[float | None]()
     flow = exchange(requests(got, 3), clock, window=1, timeout=5.0).run()
     step = next(flow)
     for _ in range(2):
@@ -151,7 +152,7 @@ def test_an_infinite_time_is_no_timeout() -> None:
 
 def test_an_unknown_digest_is_answered_with_the_function_itself() -> None:
     """A server that forgot a function is sent it again, once, unseen."""
-    clock, got = FakeClock(), list[bytes]()
+    clock, got = FakeClock(), list[Buffer]()
     server = Server(clock, unknown_digest())
     run_by_hand(exchange(requests(got, inline=lambda: b"inline"), clock).run(), server.answer, clock)
     assert got == [b"inline"]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gradmill as gm
@@ -15,74 +13,16 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from gradmill.network import channel_options
 
-from tests.client.fakes import FakeService, RawAnswer, raw_handlers, unknown_digest
+from tests.client.fakes import FakeService, unknown_digest
+from tests.client.raw_servers import Servers, both, fake_answers, serving
 from tests.client.test_statuses import detailed_status
-
-FAST = gm.RetryPolicy(maximum_attempts=3, initial_backoff_seconds=0.01, maximum_backoff_seconds=0.01)
-SMALL = gm.Batching(message_bytes=160)
-
-
-class Servers:
-    """Starts servers on free ports of this machine."""
-
-    def __init__(self) -> None:
-        """Start none yet."""
-        self._started: list[grpc.Server] = []
-
-    def start(self, answer: RawAnswer, port: int = 0) -> str:
-        """Start a server and return its address."""
-        server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
-        server.add_generic_rpc_handlers((raw_handlers(answer),))
-        bound = server.add_insecure_port(f"127.0.0.1:{port}")
-        server.start()
-        self._started.append(server)
-        return f"127.0.0.1:{bound}"
-
-    def stop(self) -> None:
-        """Stop all that were started."""
-        for server in self._started:
-            server.stop(0).wait()
-        self._started.clear()
 
 
 @pytest.fixture
 def servers() -> Iterator[Servers]:
     """Return what starts servers, and stop them afterwards."""
-    started = Servers()
-    yield started
-    started.stop()
-
-
-def fake_answers(fake: FakeService) -> RawAnswer:
-    """Return a fake service as a server's answers."""
-
-    def answer(method: str, body: bytes, context: grpc.ServicerContext) -> bytes:
-        try:
-            return fake.answer(method, body)
-        except gm.GradmillError as error:
-            context.abort(grpc.StatusCode[error.status], str(error))
-            raise
-
-    return answer
-
-
-def in_threads(target: str, use: Callable[[Any], Any], **options: Any) -> Any:  # noqa: ANN401 - any result
-    """Use a client for threads."""
-    with gm.connect(target, retries=FAST, batching=SMALL, **options) as client:
-        return use(client)
-
-
-def in_asyncio(target: str, use: Callable[[Any], Any], **options: Any) -> Any:  # noqa: ANN401 - any result
-    """Use a client for asyncio."""
-
-    async def run() -> Any:  # noqa: ANN401 - any result
-        async with gm.connect_async(target, retries=FAST, batching=SMALL, **options) as client:
-            return await use(client)
-
-    return asyncio.run(run())
-
-
-both = pytest.mark.parametrize("run", [in_threads, in_asyncio], ids=["threads", "asyncio"])
+    with serving() as started:
+        yield started
 
 
 @both
