@@ -201,7 +201,8 @@ class GrpcFront:
         self._health = HealthReport((SERVICE_NAME,))
         self._server = grpc.aio.server(options=_options(settings))
         authenticator = self._security.authenticator
-        gate = Gate(authenticator, handler) if authenticator is not None else None
+        certificates = bool(settings.tls_client_authority_file)
+        gate = Gate(authenticator, handler, certificates=certificates) if authenticator is not None else None
         self._server.add_generic_rpc_handlers((_gradient_methods(handler, gate),))
         # Health is open to all: what starts, stops and finds servers has no credentials, and learns no more than that.
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -52,10 +52,17 @@ def _configuration(certificates: Certificates) -> grpc.ServerCertificateConfigur
 class Gate:
     """Asks each call who makes it."""
 
-    def __init__(self, authenticator: Authenticator, handler: Handler) -> None:
-        """Let the authenticator decide, and the handler count and word the refusals."""
+    def __init__(self, authenticator: Authenticator, handler: Handler, *, certificates: bool) -> None:
+        """Let the authenticator decide, and the handler count and word the refusals.
+
+        Args:
+            authenticator: finds out who calls.
+            handler: what the calls are for.
+            certificates: whether callers have certificates.
+        """
         self._authenticator = authenticator
         self._handler = handler
+        self._certificates = certificates
 
     def caller(self, method: str, context: _Context) -> str:
         """Return the name of who calls. Raises RpcFailure."""
@@ -71,11 +78,17 @@ class Gate:
     def _identify(self, context: _Context) -> str:
         metadata = context.invocation_metadata() or ()
         authorizations = [str(value) for key, value in metadata if key == _AUTHORIZATION]
-        names = [name.decode("utf-8", errors="replace") for name in context.peer_identities() or ()]
-        return self._authenticator.identify(authorizations, names, context.peer())
+        return self._authenticator.identify(
+            authorizations, _certificate_names(context) if self._certificates else (), context.peer()
+        )
 
     def _failure(self, method: str, error: Unauthenticated, context: _Context) -> RpcFailure:
         return self._handler.failure(method, error, CallContext(peer=context.peer()))
+
+
+def _certificate_names(context: _Context) -> list[str]:
+    """Return the alternative names of the certificate that the connection was opened with, else its common name."""
+    return [name.decode("utf-8", errors="replace") for name in context.peer_identities() or ()]
 
 
 class Visit:
