@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
+from gradmill.answers import Answer, ResultEntry, read_evaluation
 from gradmill.errors import invalid_response
 from gradmill.graph import Shape
 from gradmill.kinds import KINDS, Kind
@@ -19,13 +19,13 @@ from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.wire import FloatArray, read_array
 from gradmill.wire_format import Buffer
 
-_CACHE_OUTCOMES = {
+_CACHE_OUTCOMES: Mapping[int, str] = {
     service.CACHE_OUTCOME_HIT: "hit",
     service.CACHE_OUTCOME_SHARED: "shared",
     service.CACHE_OUTCOME_MISS: "miss",
 }
 _ORDER_OF_OUTCOMES = ("", "hit", "shared", "miss")
-_MODES = {service.MODE_FORWARD: "forward", service.MODE_REVERSE: "reverse"}
+_MODES: Mapping[int, str] = {service.MODE_FORWARD: "forward", service.MODE_REVERSE: "reverse"}
 _JACOBIAN = KINDS["jacobian"]
 
 
@@ -65,27 +65,20 @@ class Assembler:
         Raises:
             ServerError: the answer cannot be read, or is not what was asked for.
         """
-        response = service.EvaluateResponse()
-        try:
-            response.ParseFromString(body)  # type: ignore[arg-type]  # takes any buffer, its stub says bytes
-        except DecodeError as error:
-            message = "the answer is not a valid EvaluateResponse"
-            raise invalid_response(message) from error
-        found = {
-            ArrayKey(entry.derivative, entry.output, entry.with_respect_to, entry.second_with_respect_to): entry
-            for entry in response.results
+        answer = read_evaluation(body)
+        arrays = {
+            key: self._read(key, expected, stop - start, answer.results) for key, expected in self._plan.arrays.items()
         }
-        arrays = {key: self._read(key, expected, stop - start, found) for key, expected in self._plan.arrays.items()}
         if self._plan.wish.reduction is None:
             for key, array in arrays.items():
                 self._store(key, array, start, stop)
         else:
             self._sums.add(start // self._points_per_message, list(arrays.values()))
-        self._add_flags(start, stop, response.point_flags)
-        self._add_statistics(response)
+        self._add_flags(start, stop, answer.point_flags)
+        self._add_statistics(answer)
 
     def _read(
-        self, key: ArrayKey, expected: Expected, points: int, found: Mapping[ArrayKey, service.Result]
+        self, key: ArrayKey, expected: Expected, points: int, found: Mapping[ArrayKey, ResultEntry]
     ) -> FloatArray:
         """Return an array of an answer, checked."""
         what = f"{expected.kind.name} of output {key.output!r}" if key.output else expected.kind.name
@@ -93,7 +86,7 @@ class Assembler:
             message = f"the answer lacks the {what}"
             raise invalid_response(message)
         entry = found[key]
-        array = read_array(entry.array, what)
+        array = entry.array if isinstance(entry.array, np.ndarray) else read_array(entry.array, what)
         shape = expected.shape
         if shape is None:
             self._note_pattern(key, entry.pattern)
@@ -130,20 +123,18 @@ class Assembler:
         if whole.shape == (*directions, count, *rest):  # else patterns differ, which is found out at the end
             whole[(slice(None),) * len(directions) + (slice(start, stop),)] = array
 
-    def _add_flags(self, start: int, stop: int, flags: bytes) -> None:
+    def _add_flags(self, start: int, stop: int, flags: Buffer) -> None:
         if len(flags) not in {0, stop - start}:
             message = f"the answer has {len(flags)} point flags for {stop - start} points"
             raise invalid_response(message)
         if flags:
             self._flags[start:stop] = np.frombuffer(flags, dtype=np.uint8)
 
-    def _add_statistics(self, response: service.EvaluateResponse) -> None:
-        spent = response.timings
-        stages = (spent.queue, spent.compile, spent.compute, spent.encode)
-        self._timings += [stage.ToNanoseconds() / 1e9 for stage in stages]
-        outcome = _CACHE_OUTCOMES.get(response.cache, "")
+    def _add_statistics(self, answer: Answer) -> None:
+        self._timings += answer.seconds
+        outcome = _CACHE_OUTCOMES.get(answer.cache, "")
         self._cache = max(self._cache, outcome, key=_ORDER_OF_OUTCOMES.index)
-        self._stable_forms = tuple(response.stable_forms)
+        self._stable_forms = answer.stable_forms
 
     def result(self) -> Result:
         """Return what all answers together say."""

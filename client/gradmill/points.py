@@ -21,7 +21,8 @@ from gradmill.element_types import DTYPES
 from gradmill.errors import InvalidRequestError, invalid_points
 from gradmill.graph import FLOAT64, Input
 from gradmill.v1 import gradient_service_pb2 as service
-from gradmill.wire import FloatArray, array_message
+from gradmill.wire import FloatArray, array_message, array_parts, enclosed
+from gradmill.wire_format import Buffer, head_of, number_field
 
 _REAL_KINDS = "biuf"
 _ONE_POINT_RANK = 1
@@ -74,6 +75,19 @@ class Batch:
             for name, array in self.arrays.items()
         ]
         return service.Points(count=stop - start, inputs=entries)
+
+    def parts(self, start: int, stop: int) -> list[Buffer]:
+        """Return the bytes of :meth:`message` in parts, with the numbers not copied where that can be."""
+        count: list[Buffer] = [number_field(1, stop - start)] if stop > start else []
+        if self.matrix is not None:
+            return count + enclosed(2, array_parts(self.matrix[start:stop]))
+        for name, array in self.arrays.items():
+            is_shared = name in self.shared
+            title = name.encode()
+            values = enclosed(2, array_parts(array if is_shared else array[start:stop]))
+            shared = [number_field(3, 1)] if is_shared else []
+            count += enclosed(3, [head_of(1, len(title)) + title, *values, *shared])
+        return count
 
 
 def pack_points(points: object, function: FunctionInfo) -> Batch:

@@ -25,11 +25,13 @@ from gradmill.settings import Settings, checked_timeout
 from gradmill.sources import FunctionLike, Source, as_source, digest_message
 from gradmill.sparse import PatternMemory, SparsePattern
 from gradmill.v1 import gradient_service_pb2 as service
-from gradmill.wire import output_shape, read_inputs
+from gradmill.wire import enclosed, output_shape, read_inputs
 from gradmill.wire_format import Buffer
 from gradmill.wishes import Wish
 
 _MAXIMUM_REMEMBERED_FUNCTIONS = 1024
+_POINTS = 3
+"""The number of the field of `EvaluateRequest`."""
 MessageType = TypeVar("MessageType", bound=Message)
 
 
@@ -220,7 +222,7 @@ class _Job:
 
     def _request(self, start: int, stop: int) -> Request:
         def body(function: Callable[[], service.Function]) -> Callable[[], bytes]:
-            return lambda: self._message(function(), start, stop).SerializeToString()
+            return lambda: self._body(function(), start, stop)
 
         written_out = body(self._source.message)
         deliver = self._deliverer(start, stop)
@@ -229,14 +231,15 @@ class _Job:
         by_digest = body(lambda: digest_message(self._plan.function.digest))
         return Request("Evaluate", by_digest, deliver, None if self._source.is_digest else written_out)
 
-    def _message(self, function: service.Function, start: int, stop: int) -> service.EvaluateRequest:
-        return service.EvaluateRequest(
-            function=function,
-            wants=self._plan.wants(start, stop, known=self._known),
-            points=self._plan.batch.message(start, stop),
+    def _body(self, function: service.Function, start: int, stop: int) -> bytes:
+        """Return the bytes of an `EvaluateRequest`, its fields in their order, with the points copied once."""
+        before = service.EvaluateRequest(function=function, wants=self._plan.wants(start, stop, known=self._known))
+        points = enclosed(_POINTS, self._plan.batch.parts(start, stop))
+        after = service.EvaluateRequest(
             reduction=service.REDUCTION_NONE if self._plan.wish.reduction is None else service.REDUCTION_SUM,
             encoding=service.ARRAY_ENCODING_DATA,
         )
+        return b"".join([before.SerializeToString(), *points, after.SerializeToString()])
 
     def _deliverer(self, start: int, stop: int) -> Callable[[Buffer], None]:
         def deliver(body: Buffer) -> None:

@@ -29,10 +29,12 @@ from gradmill.graph import (
 from gradmill.shapes import output_shapes
 from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.v1 import graph_pb2
+from gradmill.wire_format import Buffer, head_of, number_field, varint
 
 FloatArray: TypeAlias = "npt.NDArray[np.floating[Any]]"
 
-_ELEMENT_FORMAT = {1: "<f8", 2: "<f4"}
+ELEMENT_FORMAT: Mapping[int, np.dtype[np.floating[Any]]] = {1: np.dtype("<f8"), 2: np.dtype("<f4")}
+"""How elements of each type are written, by its number in the contract."""
 
 
 def array_message(array: npt.ArrayLike) -> graph_pb2.Array:
@@ -45,6 +47,27 @@ def array_message(array: npt.ArrayLike) -> graph_pb2.Array:
     return graph_pb2.Array(element_type=graph_pb2.ELEMENT_TYPE_FLOAT64, shape=values.shape, data=data)
 
 
+def array_parts(array: FloatArray) -> list[Buffer]:
+    """Return the bytes of an array's message in parts, of which the last, its elements, is not copied where it can be.
+
+    The same bytes as those of :func:`array_message`.
+    """
+    layout = ELEMENT_FORMAT[graph_pb2.ELEMENT_TYPE_FLOAT32 if array.dtype == np.float32 else FLOAT64]
+    elements = np.ascontiguousarray(array, layout)
+    head = number_field(1, FLOAT64 if layout.itemsize == ELEMENT_FORMAT[FLOAT64].itemsize else 2)
+    if array.ndim:
+        shape = b"".join(map(varint, array.shape))
+        head += head_of(2, len(shape)) + shape
+    if not elements.size:
+        return [head]
+    return [head + head_of(4, elements.nbytes), elements.reshape(-1).view(np.uint8).data]
+
+
+def enclosed(field: int, parts: Sequence[Buffer]) -> list[Buffer]:
+    """Return a message's bytes, in parts, as a field of another message."""
+    return [head_of(field, sum(map(len, parts))), *parts]
+
+
 def read_array(message: graph_pb2.Array, what: str) -> FloatArray:
     """Return a message's elements in the message's shape, of the type that it says.
 
@@ -52,19 +75,19 @@ def read_array(message: graph_pb2.Array, what: str) -> FloatArray:
         ServerError: the number of elements is not the product of the shape, or their type is unknown.
     """
     shape = tuple(message.shape)
-    layout = _ELEMENT_FORMAT.get(message.element_type or FLOAT64)
+    layout = ELEMENT_FORMAT.get(message.element_type or FLOAT64)
     if layout is None:
         error = f"the answer's {what} has elements of the unknown type {message.element_type}"
         raise invalid_response(error)
     data = message.data
     expected = size(shape)
-    if not message.values and len(data) == expected * np.dtype(layout).itemsize:
-        native = np.dtype(layout).newbyteorder("=")
+    if not message.values and len(data) == expected * layout.itemsize:
+        native = layout.newbyteorder("=")
         return np.frombuffer(data, dtype=layout).astype(native, copy=False).reshape(shape)
     if data or len(message.values) != expected:
         error = f"the answer's {what} does not hold the elements of its shape {shape}"
         raise invalid_response(error)
-    return np.array(message.values, dtype=np.dtype(layout).newbyteorder("=")).reshape(shape)
+    return np.array(message.values, dtype=layout.newbyteorder("=")).reshape(shape)
 
 
 def input_messages(inputs: Iterable[Input]) -> list[graph_pb2.Input]:
@@ -177,7 +200,7 @@ def _read_without_bodies(message: graph_pb2.Graph, bodies: Sequence[Body]) -> Gr
 
 def _read_constant(message: graph_pb2.Array) -> Constant:
     element_type = message.element_type or FLOAT64
-    data = message.data or np.array(message.values, dtype=_ELEMENT_FORMAT[element_type]).tobytes()
+    data = message.data or np.array(message.values, dtype=ELEMENT_FORMAT[element_type]).tobytes()
     return Constant(tuple(message.shape), data, element_type)
 
 
