@@ -20,7 +20,7 @@ from gradmill_server.engine.checkpoints import never
 from gradmill_server.engine.ir import Graph, GraphBuilder, Input, Output
 from gradmill_server.engine.ops.value import Value, apply
 from gradmill_server.engine.points import PointBatch
-from gradmill_server.serving.cache import ByteBoundedCache
+from gradmill_server.serving.cache import ByteBoundedCache, Key
 
 from tests.benchmarks.models import MODELS
 from tests.benchmarks.peers.ours import LIMITS, OPERATIONS, OurBatch, Ours, compiled
@@ -113,7 +113,7 @@ def memory_growth() -> float:
         program = compiled(graph, gradient=True)
         program.evaluate(PointBatch.from_matrix(graph.inputs, points), LIMITS, never)
         cache = cache or ByteBoundedCache(20 * program.byte_size)
-        cache.put(("program", seed.to_bytes(8)), program, program.byte_size)
+        cache.put(Key("", "program", seed.to_bytes(8)), program, program.byte_size)
         if seed == _SETTLED_AFTER:
             settled = _status_bytes("VmRSS")
     return _status_bytes("VmRSS") / settled - 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -14,6 +14,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill.v1 import graph_pb2
 from gradmill_server.engine.limits import Limits
+from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.handler import Handler
 from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.status import RpcFailure
@@ -119,8 +120,9 @@ def refusal(status: status_pb2.Status) -> tuple[str, str]:
 
 
 def small_settings(limits: Limits | None = None, **changes: object) -> Settings:
-    """Return settings for a test: two workers, and what is said."""
-    settings = replace(Settings(), workers=2, metrics_port=0, port=0, **changes)  # type: ignore[arg-type]
+    """Return settings for a test: two workers, nothing computed anywhere else, and what is said."""
+    common = replace(Settings(), workers=2, inline_seconds=0.0, metrics_port=0, port=0)
+    settings = replace(common, **changes)  # type: ignore[arg-type]
     return settings if limits is None else replace(settings, limits=limits)
 
 
@@ -153,3 +155,35 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait until something holds; the test run's own time limit ends a wait in vain."""
     while not condition():  # noqa: ASYNC110 - what is waited for has no event to wait on
         await asyncio.sleep(0.001)
+
+
+async def stream_answers(
+    handler: Handler, sender: AsyncIterator[bytes], context: CallContext | None = None
+) -> AsyncGenerator[bytes, None]:
+    """Yield the answers of a stream, one at a time: the next is written once this one was taken."""
+    answers: asyncio.Queue[bytes] = asyncio.Queue()
+    taken = asyncio.Semaphore(0)
+
+    async def read() -> bytes | None:
+        return await anext(sender, None)
+
+    async def write(answer: bytes) -> None:
+        answers.put_nowait(answer)
+        await taken.acquire()
+
+    stream = asyncio.create_task(handler.evaluate_stream(read, write, context or CallContext()))
+    getting: asyncio.Task[bytes] | None = None
+    try:
+        while True:
+            getting = asyncio.create_task(answers.get())
+            await asyncio.wait((stream, getting), return_when=asyncio.FIRST_COMPLETED)
+            if not getting.done():
+                break
+            yield getting.result()
+            taken.release()
+        await stream
+    finally:
+        for task in (stream, getting):
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(stream, return_exceptions=True)

@@ -612,7 +612,7 @@ def test_full_queue_is_refused_and_told_when_to_retry() -> None:
             return refusal(failure), retry_seconds(failure)
 
     refused, retry = asyncio.run(scenario())
-    assert refused == ("RESOURCE_EXHAUSTED", "QUEUE_FULL")
+    assert refused == ("UNAVAILABLE", "QUEUE_FULL")
     assert retry is not None
     assert telemetry.heard["refused", "QUEUE_FULL"] == 1
 

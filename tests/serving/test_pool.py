@@ -14,13 +14,14 @@ import pytest
 from gradmill_server.serving.errors import QueueFull, ShuttingDown
 from gradmill_server.serving.pool import WorkerPool
 from gradmill_server.serving.single_flight import Abandoned
+from gradmill_server.serving.work_queue import QueueLimits
 
 from tests.serving.support import until
 
 
 @asynccontextmanager
 async def _pool(workers: int = 1, queue_length: int = 2) -> AsyncIterator[WorkerPool]:
-    pool = WorkerPool(workers=workers, queue_length=queue_length)
+    pool = WorkerPool(workers=workers, limits=QueueLimits(queue_length, queue_length))
     try:
         yield pool
     finally:
@@ -145,7 +146,7 @@ def test_closed_pool_refuses() -> None:
 
     async def scenario() -> list[object]:
         gate = threading.Event()
-        pool = WorkerPool(workers=1, queue_length=5)
+        pool = WorkerPool(workers=1, limits=QueueLimits(5, 5))
         running = asyncio.create_task(pool.run(gate.wait))
         await until(lambda: pool.busy == 1)
         waiting = asyncio.create_task(pool.run(gate.wait))
@@ -165,7 +166,7 @@ def test_work_that_outlives_its_loop_ends_quietly() -> None:
     pools: list[WorkerPool] = []
 
     async def scenario() -> None:
-        pool = WorkerPool(workers=1, queue_length=1)
+        pool = WorkerPool(workers=1, limits=QueueLimits(1, 1))
         pools.append(pool)
         caller = asyncio.create_task(pool.run(gate.wait))
         await until(lambda: pool.busy == 1)

@@ -10,6 +10,7 @@ from gradmill_server.engine import errors
 from gradmill_server.engine.ops.array_operation import InvalidParameter
 from gradmill_server.engine.shapes import ShapeMismatch
 from gradmill_server.serving import errors as serving_errors
+from gradmill_server.serving.security import refusals
 from gradmill_server.serving.status import DOMAIN, RpcFailure, status_of
 
 from tests.serving.support import information, refusal, retry_seconds, violations
@@ -28,12 +29,23 @@ _EXPECTED = {
     errors.DeadlineExceeded: ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
     errors.Cancelled: ("CANCELLED", "CANCELLED"),
     serving_errors.RequestMalformed: ("INVALID_ARGUMENT", "REQUEST_MALFORMED"),
-    serving_errors.Overloaded: ("RESOURCE_EXHAUSTED", "OVERLOADED"),
-    serving_errors.QueueFull: ("RESOURCE_EXHAUSTED", "QUEUE_FULL"),
-    serving_errors.TooManyCalls: ("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS"),
-    serving_errors.TooManyBytes: ("RESOURCE_EXHAUSTED", "TOO_MANY_BYTES"),
-    serving_errors.TooManyStreams: ("RESOURCE_EXHAUSTED", "TOO_MANY_STREAMS"),
+    serving_errors.Overloaded: ("UNAVAILABLE", "OVERLOADED"),
+    serving_errors.QueueTooSlow: ("UNAVAILABLE", "QUEUE_TOO_SLOW"),
+    serving_errors.MemoryScarce: ("UNAVAILABLE", "MEMORY_SCARCE"),
+    serving_errors.CallerLimit: ("RESOURCE_EXHAUSTED", "CALLER_LIMIT"),
+    serving_errors.CallerQueueFull: ("RESOURCE_EXHAUSTED", "CALLER_QUEUE_FULL"),
+    serving_errors.CallerTooManyCalls: ("RESOURCE_EXHAUSTED", "CALLER_TOO_MANY_CALLS"),
+    serving_errors.CallerTooManyStreams: ("RESOURCE_EXHAUSTED", "CALLER_TOO_MANY_STREAMS"),
+    serving_errors.DeadlineTooShort: ("DEADLINE_EXCEEDED", "DEADLINE_TOO_SHORT"),
+    serving_errors.QueueFull: ("UNAVAILABLE", "QUEUE_FULL"),
+    serving_errors.TooManyCalls: ("UNAVAILABLE", "TOO_MANY_CALLS"),
+    serving_errors.TooManyBytes: ("UNAVAILABLE", "TOO_MANY_BYTES"),
+    serving_errors.TooManyStreams: ("UNAVAILABLE", "TOO_MANY_STREAMS"),
     serving_errors.DigestUnknown: ("NOT_FOUND", "DIGEST_UNKNOWN"),
+    serving_errors.FunctionQuarantined: ("FAILED_PRECONDITION", "FUNCTION_QUARANTINED"),
+    refusals.QuotaExceeded: ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"),
+    refusals.RequestQuotaExceeded: ("RESOURCE_EXHAUSTED", refusals.RequestQuotaExceeded.default_reason),
+    refusals.PointQuotaExceeded: ("RESOURCE_EXHAUSTED", refusals.PointQuotaExceeded.default_reason),
     serving_errors.StreamIdle: ("DEADLINE_EXCEEDED", "STREAM_IDLE"),
     serving_errors.ShuttingDown: ("UNAVAILABLE", "SHUTTING_DOWN"),
 }
@@ -52,7 +64,14 @@ def _subclasses(kind: type[errors.EngineError]) -> set[type[errors.EngineError]]
 def test_every_refusal_has_its_row() -> None:
     """Every kind of refusal the server can give is in the table of this test."""
     own = {kind for kind in _subclasses(errors.EngineError) if kind.__module__.startswith("gradmill_server.")}
-    assert own == set(_EXPECTED)
+    assert own == {*_EXPECTED, refusals.Unauthenticated}
+
+
+def test_wrong_credentials_have_one_answer() -> None:
+    """Whatever is wrong with credentials, the caller is told the same."""
+    status = status_of(refusals.Unauthenticated())
+    assert refusal(status) == ("UNAUTHENTICATED", "UNAUTHENTICATED")
+    assert status.message == "no valid credentials"
 
 
 @pytest.mark.parametrize("kind", _EXPECTED, ids=lambda kind: kind.__name__)

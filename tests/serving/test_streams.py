@@ -10,7 +10,6 @@ from contextlib import aclosing
 import pytest
 from google.rpc import status_pb2
 from gradmill.v1 import gradient_service_pb2 as service_pb2
-from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.handler import Handler
 from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.status import RpcFailure
@@ -25,6 +24,7 @@ from tests.serving.support import (
     numbers,
     refusal,
     small_settings,
+    stream_answers,
     until,
 )
 
@@ -56,8 +56,7 @@ class _Sender:
 
 async def _answers(handler: Handler, sender: _Sender) -> list[service_pb2.EvaluateStreamResponse]:
     return [
-        service_pb2.EvaluateStreamResponse.FromString(body)
-        async for body in handler.evaluate_stream(aiter(sender), CallContext())
+        service_pb2.EvaluateStreamResponse.FromString(body) async for body in stream_answers(handler, aiter(sender))
     ]
 
 
@@ -165,7 +164,7 @@ def test_slow_caller_is_not_read_ahead_of() -> None:
     async def scenario() -> int:
         async with handling(small_settings(stream_read_ahead=2)) as handler:
             sender = _Sender([_message(number, "x") for number in range(50)])
-            async with aclosing(handler.evaluate_stream(aiter(sender), CallContext())) as stream:
+            async with aclosing(stream_answers(handler, aiter(sender))) as stream:
                 await anext(stream)
                 await until(lambda: handler.pool.busy == 0)
                 for _ in range(100):
@@ -181,7 +180,7 @@ def _ending(settings: Settings, *, drain: bool) -> tuple[list[float], tuple[str,
             sender = _Sender([_message(1, "x + 1"), _message(2, "x + 2")], open_ended=True)
             values: list[float] = []
             try:
-                async for body in handler.evaluate_stream(aiter(sender), CallContext()):
+                async for body in stream_answers(handler, aiter(sender)):
                     values.append(_value(service_pb2.EvaluateStreamResponse.FromString(body)))
                     if drain and len(values) == 2:
                         handler.begin_draining()
@@ -210,7 +209,7 @@ def test_too_many_streams() -> None:
     async def scenario() -> tuple[str, str]:
         async with handling(small_settings(maximum_streams=1)) as handler:
             sender = _Sender([_message(1, "x"), _message(2, "x")])
-            async with aclosing(handler.evaluate_stream(aiter(sender), CallContext())) as stream:
+            async with aclosing(stream_answers(handler, aiter(sender))) as stream:
                 await anext(stream)
                 try:
                     await _answers(handler, _Sender([]))
@@ -219,7 +218,7 @@ def test_too_many_streams() -> None:
                     return refusal(failure.status)
             pytest.fail("a second stream was taken")
 
-    assert asyncio.run(scenario()) == ("RESOURCE_EXHAUSTED", "TOO_MANY_STREAMS")
+    assert asyncio.run(scenario()) == ("UNAVAILABLE", "TOO_MANY_STREAMS")
 
 
 def test_message_has_the_time_that_its_caller_gives_it() -> None:
@@ -269,7 +268,7 @@ def test_caller_that_leaves_leaves_nothing_behind() -> None:
     async def scenario() -> tuple[int, int, int]:
         async with handling() as handler:
             sender = _Sender([_message(number, "x") for number in range(50)])
-            async with aclosing(handler.evaluate_stream(aiter(sender), CallContext())) as stream:
+            async with aclosing(stream_answers(handler, aiter(sender))) as stream:
                 await anext(stream)
             return handler.admission.calls, handler.admission.streams, len(asyncio.all_tasks()) - 1
 

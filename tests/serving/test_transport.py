@@ -192,7 +192,7 @@ def test_cancelled_calls_leave_nothing_in_flight() -> None:
 
 
 def test_overload_says_when_to_retry() -> None:
-    """A full queue is RESOURCE_EXHAUSTED with RetryInfo."""
+    """A full queue is UNAVAILABLE with RetryInfo."""
 
     async def scenario(service: _Service) -> grpc.aio.AioRpcError:
         gate = threading.Event()
@@ -204,7 +204,7 @@ def test_overload_says_when_to_retry() -> None:
         return error
 
     error = _run(scenario, small_settings(queue_length=0))
-    assert refusal(_status(error)) == ("RESOURCE_EXHAUSTED", "QUEUE_FULL")
+    assert refusal(_status(error)) == ("UNAVAILABLE", "QUEUE_FULL")
     assert retry_seconds(_status(error)) is not None
 
 

@@ -16,11 +16,11 @@ class CallContext:
         ceiling_seconds: the time the server allowed, when that and not the caller's wish set the deadline.
         cancelled: whether nobody waits for the answer any more. Set once, never cleared.
         peer: the address that the call came from, as text for the log.
-        caller: who calls, by name: what credentials say, else the same as `peer`. Shares of the queue and of the cache
-            go by it.
+        tenant: who calls, by the name that credentials give; empty without. What is kept between calls is kept for it.
+        caller: who takes turns with others: the tenant, or the address of a caller without a name.
     """
 
-    __slots__ = ("caller", "cancelled", "ceiling_seconds", "deadline", "peer")
+    __slots__ = ("caller", "cancelled", "ceiling_seconds", "deadline", "peer", "tenant")
 
     def __init__(
         self, *, deadline: float = math.inf, ceiling_seconds: float | None = None, peer: str = "", caller: str = ""
@@ -30,6 +30,7 @@ class CallContext:
         self.ceiling_seconds = ceiling_seconds
         self.cancelled = False
         self.peer = peer
+        self.tenant = caller
         self.caller = caller or peer
 
     @classmethod
@@ -69,7 +70,7 @@ class CallContext:
             deadline, ceiling_seconds = now + maximum_seconds, maximum_seconds
         if wished_seconds is not None and now + wished_seconds < deadline:
             deadline, ceiling_seconds = now + wished_seconds, None
-        return CallContext(deadline=deadline, ceiling_seconds=ceiling_seconds, peer=self.peer, caller=self.caller)
+        return CallContext(deadline=deadline, ceiling_seconds=ceiling_seconds, peer=self.peer, caller=self.tenant)
 
     @property
     def remaining_seconds(self) -> float:

@@ -4,11 +4,18 @@ EngineError
 ├── InvalidRequest
 │   └── RequestMalformed      the bytes are no such message, or a field of it is beyond its set of values
 ├── LimitExceeded
-│   └── Overloaded            too much at once for this server; trying again a little later helps
+│   └── Overloaded            too much at once; trying again a little later helps
 │       ├── QueueFull         too much work waits already
+│       ├── QueueTooSlow      what waits already would make the answer too late
 │       ├── TooManyCalls      too many calls are being answered
 │       ├── TooManyBytes      too many bytes of requests are being answered
-│       └── TooManyStreams    too many streams are open
+│       ├── TooManyStreams    too many streams are open
+│       ├── MemoryScarce      too much memory is in use
+│       └── CallerLimit       too much at once of this one caller
+│           ├── CallerQueueFull
+│           ├── CallerTooManyCalls
+│           └── CallerTooManyStreams
+├── DeadlineTooShort          the work is known to take longer than the caller allows
 ├── DigestUnknown             the function is not here; send it inline
 ├── FunctionQuarantined       processes kept dying while they worked on this function
 ├── StreamIdle                nothing came on a stream for too long
@@ -17,9 +24,9 @@ EngineError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from gradmill_server.engine.errors import EngineError, InvalidRequest, LimitExceeded, Violation
+from gradmill_server.engine.errors import DeadlineExceeded, EngineError, InvalidRequest, LimitExceeded, Violation
 
 
 class RequestMalformed(InvalidRequest):
@@ -38,12 +45,13 @@ class RequestMalformed(InvalidRequest):
 
 
 class Overloaded(LimitExceeded):
-    """More work at once than this server takes on.
+    """More work at once than this server takes on; another one may take it.
 
     Attributes:
         retry_seconds: after how long trying again is worth it; told to the caller as RetryInfo.
     """
 
+    status = "UNAVAILABLE"
     default_reason = "OVERLOADED"
     advice = "Try again after the time named."
     what: ClassVar[str] = "load"
@@ -52,11 +60,11 @@ class Overloaded(LimitExceeded):
     retry_seconds = 0.1
 
     @classmethod
-    def beyond(cls, value: int, limit: int, *, retry_seconds: float = 0.1) -> Overloaded:
+    def beyond(cls, value: float, limit: float, *, retry_seconds: float = 0.1) -> Self:
         """Build the error from what would have been reached and what is allowed."""
         error = cls(
-            f"{cls.what} {value}, limit {limit}; knob: {cls.knob}; try again in {retry_seconds:.2g} seconds",
-            metadata={"value": str(value), "limit": str(limit), "knob": cls.knob},
+            f"{cls.what} {value:.6g}, limit {limit:.6g}; knob: {cls.knob}; try again in {retry_seconds:.2g} seconds",
+            metadata={"value": f"{value:.6g}", "limit": f"{limit:.6g}", "knob": cls.knob},
         )
         error.retry_seconds = retry_seconds
         return error
@@ -68,6 +76,14 @@ class QueueFull(Overloaded):
     default_reason = "QUEUE_FULL"
     what = "work waiting for a worker"
     knob = "queue_length"
+
+
+class QueueTooSlow(Overloaded):
+    """What waits for a worker already would make the answer too late."""
+
+    default_reason = "QUEUE_TOO_SLOW"
+    what = "seconds until the answer, as predicted"
+    knob = "workers"
 
 
 class TooManyCalls(Overloaded):
@@ -92,6 +108,61 @@ class TooManyStreams(Overloaded):
     default_reason = "TOO_MANY_STREAMS"
     what = "open streams"
     knob = "maximum_streams"
+
+
+class MemoryScarce(Overloaded):
+    """The process has little memory left."""
+
+    default_reason = "MEMORY_SCARCE"
+    what = "bytes of memory in use"
+    knob = "memory_bytes"
+
+
+class CallerLimit(Overloaded):
+    """More at once than one caller may have, however idle the server is."""
+
+    status = "RESOURCE_EXHAUSTED"
+    default_reason = "CALLER_LIMIT"
+
+
+class CallerQueueFull(CallerLimit):
+    """Too many pieces of this caller's work wait already."""
+
+    default_reason = "CALLER_QUEUE_FULL"
+    what = "work of this caller waiting for a worker"
+    knob = "caller_queue_length"
+
+
+class CallerTooManyCalls(CallerLimit):
+    """Too many of this caller's calls are being answered already."""
+
+    default_reason = "CALLER_TOO_MANY_CALLS"
+    what = "calls of this caller in flight"
+    knob = "caller_calls_in_flight"
+
+
+class CallerTooManyStreams(CallerLimit):
+    """Too many of this caller's streams are open already."""
+
+    default_reason = "CALLER_TOO_MANY_STREAMS"
+    what = "open streams of this caller"
+    knob = "caller_streams"
+
+
+class DeadlineTooShort(DeadlineExceeded):
+    """The work is known to take longer than there is time: nothing was begun."""
+
+    default_reason = "DEADLINE_TOO_SHORT"
+    advice = "Allow the time named, or send fewer points."
+
+    @classmethod
+    def against(cls, estimate_seconds: float, remaining_seconds: float) -> DeadlineTooShort:
+        """Build the error from what the work takes and the time there is."""
+        return cls(
+            f"the work takes about {estimate_seconds:.3g} seconds, and there are {max(0.0, remaining_seconds):.3g}"
+            " until the deadline; nothing was begun",
+            metadata={"estimate_seconds": f"{estimate_seconds:.6g}", "remaining_seconds": f"{remaining_seconds:.6g}"},
+        )
 
 
 class DigestUnknown(EngineError):

@@ -1,82 +1,186 @@
-"""The road of one evaluation: function, program, points, results."""
+"""The road of one evaluation: function, program, points, results.
+
+Most calls are known already, up to their points, and take a shorter road: they are not parsed, and when they are small
+they are computed where they arrive, on the event loop, because handing them to a worker would cost more than they do.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.points import PointBatch
 from gradmill_server.engine.program import Evaluation, Program
-from gradmill_server.engine.wants import Want
+from gradmill_server.engine.wants import SPARSE, WITH_DIRECTIONS, Want
+from gradmill_server.serving.batch_pass import Computed, PreparedPass
 from gradmill_server.serving.call import CallContext
+from gradmill_server.serving.costs import LearnedCost
+from gradmill_server.serving.errand import Errand
+from gradmill_server.serving.errors import DeadlineTooShort, QueueTooSlow
 from gradmill_server.serving.functions import FunctionStore, Lookup
-from gradmill_server.serving.pool import WorkerPool
+from gradmill_server.serving.pool import Completed, WorkerPool
+from gradmill_server.serving.prepared import PreparedCall, PreparedCalls
 from gradmill_server.serving.programs import ProgramLookup, ProgramStore
 from gradmill_server.serving.reduction import evaluate_reduced
-from gradmill_server.serving.telemetry import Stage, Telemetry
+from gradmill_server.serving.security.quotas import Quotas
+from gradmill_server.serving.telemetry import Joined, Stage, Telemetry
+from gradmill_server.serving.wire.arrays import Encoding
 from gradmill_server.serving.wire.directions import Directions, part
+from gradmill_server.serving.wire.envelope import Envelope, open_envelope
 from gradmill_server.serving.wire.functions import FunctionReference
 from gradmill_server.serving.wire.requests import EvaluateCall, Reduction, bind_directions
 from gradmill_server.serving.wire.responses import EvaluateAnswer, write_evaluate
 
+_TURN_SECONDS = 0.001
+"""Of computing on the event loop before it looks at what else came."""
 
-@dataclass(frozen=True, slots=True)
-class _Computed:
-    """A response's bytes, and what computing and encoding took."""
+_LARGEST_BYTES_HERE = 64 * 1024
+"""Of results that are written on the event loop."""
 
-    body: bytes
-    points: int
-    compute_seconds: float
-    encode_seconds: float
+
+class Opened(NamedTuple):
+    """A request taken apart, and the prepared call that it is, if it is one."""
+
+    envelope: Envelope | None
+    prepared: PreparedCall | None
 
 
 class Evaluator:
-    """Answers evaluations from the stores of functions and programs."""
+    """Answers evaluations from the stores of functions and programs. Used from the event loop only."""
 
     def __init__(
         self,
         functions: FunctionStore,
         programs: ProgramStore,
+        calls: PreparedCalls,
         pool: WorkerPool,
         limits: Limits,
         telemetry: Telemetry,
+        quotas: Quotas,
+        *,
+        inline_seconds: float,
     ) -> None:
-        """Put the parts together."""
+        """Put the parts together.
+
+        Args:
+            functions: finds functions.
+            programs: finds programs.
+            calls: finds prepared calls.
+            pool: the workers.
+            limits: bounds on one evaluation.
+            telemetry: hears of what was computed.
+            quotas: charges callers for points.
+            inline_seconds: the predicted seconds up to which a pass runs on the event loop.
+        """
         self.functions = functions
         self.programs = programs
+        self._calls = calls
         self._pool = pool
         self._limits = limits
         self._telemetry = telemetry
+        self._quotas = quotas
+        self._inline_seconds = inline_seconds
+        self._spent_seconds = 0.0
 
-    async def evaluate(self, call: EvaluateCall, function: FunctionReference, context: CallContext) -> bytes:
-        """Return the bytes of the `EvaluateResponse` to a call.
+    def opened(self, body: bytes, begin: int, end: int, tenant: str) -> Opened:
+        """Return what can be seen of a request without parsing it."""
+        envelope = open_envelope(body, begin, end)
+        if envelope is None or not envelope.has_function or envelope.rows > self._limits.maximum_points:
+            return Opened(None, None)
+        return Opened(envelope, self._calls.find(envelope, tenant))
+
+    def belongs_here(self, envelope: Envelope, prepared: PreparedCall) -> bool:
+        """Whether a call is so small that it is best computed on the event loop, which has had time for it."""
+        seconds = prepared.kept.cost.predict(envelope.rows)
+        if seconds > self._inline_seconds or self._spent_seconds > _TURN_SECONDS:
+            return False
+        return envelope.rows * prepared.kept.program.point_bytes <= _LARGEST_BYTES_HERE
+
+    def evaluate_here(self, envelope: Envelope, prepared: PreparedCall, context: CallContext) -> bytes:
+        """Return the bytes of the answer to a small call, computed here and now. Raises EngineError."""
+        self._quotas.charge_points(context.caller, envelope.rows)
+        if not self._spent_seconds:
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        computed = PreparedPass(prepared, envelope, context, self._limits).alone()
+        self._spent_seconds += computed.compute_seconds + computed.encode_seconds
+        self._count(prepared, computed, 0.0, Joined.INLINE)
+        return computed.body
+
+    def _begin_turn(self) -> None:
+        self._spent_seconds = 0.0
+
+    async def evaluate_prepared(self, envelope: Envelope, prepared: PreparedCall, context: CallContext) -> bytes:
+        """Return the bytes of the answer to a prepared call, computed by a worker, perhaps together with others.
+
+        Raises:
+            EngineError: the call's failure.
+        """
+        self._quotas.charge_points(context.caller, envelope.rows)
+        cost = prepared.kept.cost
+        errand = _errand(context, prepared.function.digest, cost, envelope.rows)
+        passenger = PreparedPass(prepared, envelope, context, self._limits)
+        try:
+            completed: Completed[Computed] = await self._pool.carry(passenger, errand)
+        except (DeadlineTooShort, QueueTooSlow):
+            cost.refused()
+            raise
+        self._count(prepared, completed.value, completed.queue_seconds, completed.joined)
+        return completed.value.body
+
+    def _count(self, prepared: PreparedCall, computed: Computed, queue_seconds: float, joined: Joined) -> None:
+        telemetry = self._telemetry
+        telemetry.wishes_granted(prepared.kinds)
+        telemetry.points_computed(computed.points, computed.points * prepared.kept.program.node_count)
+        telemetry.stage_finished(Stage.QUEUE, queue_seconds)
+        telemetry.stage_finished(Stage.COMPUTE, computed.compute_seconds)
+        telemetry.stage_finished(Stage.ENCODE, computed.encode_seconds)
+        telemetry.call_placed(joined)
+        if computed.pass_calls:
+            telemetry.pass_finished(computed.pass_calls, computed.pass_points)
+
+    async def evaluate(
+        self, call: EvaluateCall, function: FunctionReference, context: CallContext, envelope: Envelope | None = None
+    ) -> bytes:
+        """Return the bytes of the `EvaluateResponse` to a call, and remember the call if others may be like it.
 
         Raises:
             EngineError: the call's failure.
         """
         context.checkpoint()
-        lookup = await self.functions.find(function)
+        lookup = await self.functions.find(function, context)
         context.checkpoint()
-        found = await self.programs.find(lookup.function, call.wants, call.options)
+        found = await self.programs.find(lookup.function, call.wants, call.options, context)
+        if envelope is not None and _is_plain(call):
+            self._calls.keep(envelope, context.tenant, lookup, found)
+        self._quotas.charge_points(context.caller, call.points.rows(self._limits.maximum_points))
         earlier_queue = lookup.queue_seconds + found.queue_seconds
         submitted = time.monotonic()
 
-        def work() -> _Computed:
+        def work() -> Computed:
             queue_seconds = earlier_queue + time.monotonic() - submitted
             return self._compute(call, lookup, found, context, queue_seconds)
 
-        completed = await self._pool.run(work, still_wanted=lambda: not context.cancelled)
+        cost = found.kept.cost
+        errand = _errand(context, lookup.function.digest, cost, call.points.rows(self._limits.maximum_points))
+        try:
+            completed = await self._pool.run(work, errand, still_wanted=lambda: not context.cancelled)
+        except (DeadlineTooShort, QueueTooSlow):
+            cost.refused()
+            raise
         computed = completed.value
         self._telemetry.wishes_granted(want.kind for want in call.wants)
         self._telemetry.points_computed(computed.points, computed.points * found.program.node_count)
         self._telemetry.stage_finished(Stage.QUEUE, earlier_queue + completed.queue_seconds)
         self._telemetry.stage_finished(Stage.COMPUTE, computed.compute_seconds)
         self._telemetry.stage_finished(Stage.ENCODE, computed.encode_seconds)
+        self._telemetry.call_placed(Joined.KIND)
+        self._telemetry.pass_finished(1, computed.points)
         return computed.body
 
     def _compute(
@@ -86,7 +190,7 @@ class Evaluator:
         found: ProgramLookup,
         context: CallContext,
         queue_seconds: float,
-    ) -> _Computed:
+    ) -> Computed:
         """Read the points, evaluate, and write the answer. Runs on a worker, which owns all of it until it returns."""
         context.checkpoint()
         started = time.monotonic()
@@ -96,6 +200,7 @@ class Evaluator:
         evaluation = self._evaluated(call.reduction, found.program, points, directions, context)
         context.checkpoint()
         computed = time.monotonic()
+        found.kept.cost.learn(points.count, computed - bound)
         seconds = {
             Stage.QUEUE: queue_seconds,
             Stage.COMPILE: lookup.work_seconds + found.compile_seconds,
@@ -114,7 +219,7 @@ class Evaluator:
             seconds=seconds,
         )
         body, encode_seconds = write_evaluate(answer, call.encoding)
-        return _Computed(body, points.count, computed - bound, encode_seconds)
+        return Computed(body, points.count, computed - bound, encode_seconds)
 
     def _evaluated(
         self,
@@ -138,6 +243,19 @@ class Evaluator:
             return evaluate_reduced(evaluate, points.count, program.point_bytes, reduction, sums)
         evaluation = evaluate(0, points.count)
         return evaluation if not directions else _directions_first(program.wants, evaluation)
+
+
+def _errand(context: CallContext, digest: bytes, cost: LearnedCost, points: int) -> Errand:
+    return Errand(context.caller, digest, cost.predict(points), bool(cost.measured), context.deadline)
+
+
+def _is_plain(call: EvaluateCall) -> bool:
+    """Whether the points of a call may be computed together with others, and its answer is numbers alone."""
+    return (
+        call.reduction is Reduction.NONE
+        and call.encoding is Encoding.DATA
+        and not any(want.kind in WITH_DIRECTIONS or want.kind in SPARSE for want in call.wants)
+    )
 
 
 def _directions_first(wants: Sequence[Want], evaluation: Evaluation) -> Evaluation:

@@ -10,6 +10,8 @@ from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.ir import BYTES_PER_LISTED, CONSTANT, Graph, bodies_of, listed_numbers, size
 from gradmill_server.engine.limits import Limits
 from gradmill_server.serving.cache import ByteBoundedCache, Shelf
+from gradmill_server.serving.call import CallContext
+from gradmill_server.serving.errand import Errand
 from gradmill_server.serving.errors import DigestUnknown
 from gradmill_server.serving.pool import Completed, WorkerPool
 from gradmill_server.serving.single_flight import Abandoned, SingleFlight
@@ -63,28 +65,35 @@ class FunctionStore:
         self._limits = limits
         self._telemetry = telemetry
 
-    async def find(self, reference: FunctionReference) -> Lookup:
+    def here(self, tenant: str, wanted: bytes) -> StoredFunction | None:
+        """Return a tenant's function by its digest; None when it is not here."""
+        return self._functions.get(tenant, wanted)
+
+    async def find(self, reference: FunctionReference, context: CallContext) -> Lookup:
         """Return a function: by its digest, or by its text or graph, which is checked on first sight.
+
+        A tenant finds its own functions only; what another one sent is as unknown as what nobody did.
 
         Raises:
             DigestUnknown: when only the digest came, and the function is not here.
             EngineError: what is wrong with a function that came in full.
         """
         if isinstance(reference, DigestReference):
-            return self._by_digest(reference.digest)
-        known = self._digests.get(reference.source_key)
-        function = None if known is None else self._functions.get(known)
+            return self._by_digest(reference.digest, context.tenant)
+        tenant = context.tenant
+        known = self._digests.get(tenant, reference.source_key)
+        function = None if known is None else self._functions.get(tenant, known)
         if function is not None:
             self._telemetry.looked_up("function", Outcome.HIT)
             return Lookup(function)
         completed, joined = await self._flights.run(
-            reference.source_key, lambda still_wanted: self._take_in(reference, still_wanted)
+            (tenant, reference.source_key), lambda still_wanted: self._take_in(reference, context, still_wanted)
         )
         self._telemetry.looked_up("function", Outcome.SHARED if joined else Outcome.MISS)
         return Lookup(completed.value, completed.queue_seconds, completed.work_seconds)
 
-    def _by_digest(self, wanted: bytes) -> Lookup:
-        function = self._functions.get(wanted)
+    def _by_digest(self, wanted: bytes, tenant: str) -> Lookup:
+        function = self._functions.get(tenant, wanted)
         if function is None:
             self._telemetry.looked_up("function", Outcome.MISS)
             message = f"function.digest: {wanted.hex()} is not on this server; send the function inline, once"
@@ -92,17 +101,21 @@ class FunctionStore:
         self._telemetry.looked_up("function", Outcome.HIT)
         return Lookup(function)
 
-    async def _take_in(self, reference: InlineFunction, still_wanted: Callable[[], bool]) -> Completed[StoredFunction]:
+    async def _take_in(
+        self, reference: InlineFunction, context: CallContext, still_wanted: Callable[[], bool]
+    ) -> Completed[StoredFunction]:
         def checkpoint() -> None:
             if not still_wanted():
                 raise Abandoned
 
         completed = await self._pool.run(
-            lambda: stored(reference.read(self._limits, checkpoint), checkpoint), still_wanted=still_wanted
+            lambda: stored(reference.read(self._limits, checkpoint), checkpoint),
+            Errand(context.caller, reference.source_key),
+            still_wanted=still_wanted,
         )
-        function = completed.value
-        self._functions.put(function.digest, function, function.byte_size)
-        self._digests.put(reference.source_key, function.digest, DIGEST_BYTES)
+        function, tenant = completed.value, context.tenant
+        self._functions.put(tenant, function.digest, function, function.byte_size)
+        self._digests.put(tenant, reference.source_key, function.digest, DIGEST_BYTES)
         return completed
 
     async def close(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from functools import cached_property, partial
 
 from gradmill_server.engine.errors import EngineError, UnsupportedWish, quote
@@ -15,9 +14,11 @@ from gradmill_server.serving.admission import Admission, AdmissionLimits
 from gradmill_server.serving.answering import Answering
 from gradmill_server.serving.cache import ByteBoundedCache
 from gradmill_server.serving.call import CallContext
+from gradmill_server.serving.errand import Errand
 from gradmill_server.serving.evaluation import Evaluator
 from gradmill_server.serving.functions import FunctionStore, StoredFunction, stored
 from gradmill_server.serving.pool import WorkerPool
+from gradmill_server.serving.prepared import PreparedCall, PreparedCalls
 from gradmill_server.serving.processors import processors
 from gradmill_server.serving.programs import ProgramStore
 from gradmill_server.serving.reading import Reader
@@ -25,10 +26,12 @@ from gradmill_server.serving.security.quotas import UNLIMITED, Quotas
 from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.status import RpcFailure, status_of
 from gradmill_server.serving.streams import METHOD as STREAM_METHOD
-from gradmill_server.serving.streams import EvaluateStream, StreamParts
+from gradmill_server.serving.streams import EvaluateStream, Read, StreamParts, Write
 from gradmill_server.serving.telemetry import SILENT, Telemetry
 from gradmill_server.serving.wire import requests, responses
+from gradmill_server.serving.wire.envelope import Envelope
 from gradmill_server.serving.wire.functions import DigestReference
+from gradmill_server.serving.work_queue import QueueLimits
 
 UNARY_METHODS = ("Evaluate", "RegisterFunction", "Explain", "ListOperations")
 
@@ -48,23 +51,34 @@ class Handler:
         """Start the workers; needs a running event loop. `close` ends them."""
         self.settings = settings
         self.quotas = quotas
-        self.cache = ByteBoundedCache(settings.cache_bytes)
-        self.pool = WorkerPool(workers=settings.workers or processors(), queue_length=settings.queue_length)
+        self.cache = ByteBoundedCache(settings.cache_bytes, settings.tenant_cache_bytes)
+        self.pool = WorkerPool(workers=settings.workers or processors(), limits=_queue_limits(settings))
         self.admission = Admission(
             AdmissionLimits(
                 calls=settings.maximum_calls_in_flight,
                 request_bytes=settings.maximum_bytes_in_flight,
                 streams=settings.maximum_streams,
+                caller_calls=settings.caller_calls_in_flight,
+                caller_streams=settings.caller_streams,
             )
         )
         self._answering = Answering(self.admission, telemetry, quotas)
         self._reader = Reader(self.pool)
         self._functions = FunctionStore(self.cache, self.pool, settings.limits, telemetry)
         self._programs = ProgramStore(self.cache, self.pool, settings.limits, telemetry)
-        self._evaluator = Evaluator(self._functions, self._programs, self.pool, settings.limits, telemetry)
+        self._evaluator = Evaluator(
+            self._functions,
+            self._programs,
+            PreparedCalls(self.cache, self._functions, self._programs, telemetry),
+            self.pool,
+            settings.limits,
+            telemetry,
+            quotas,
+            inline_seconds=settings.inline_seconds,
+        )
         self._draining = asyncio.Event()
         self._unary: dict[str, Callable[[bytes, CallContext], Awaitable[bytes]]] = {
-            "Evaluate": self._evaluate,
+            "Evaluate": partial(self._evaluate, None),
             "RegisterFunction": self._register_function,
             "Explain": self._explain,
             "ListOperations": self._list_operations,
@@ -102,7 +116,20 @@ class Handler:
         if operation is None:
             message = f"there is no method {quote(method)}; there are {', '.join(UNARY_METHODS)}"
             raise RpcFailure(status_of(UnsupportedWish(message, reason="METHOD_UNKNOWN")))
+        if method == "Evaluate":
+            envelope, prepared = self._evaluator.opened(body, 0, len(body), context.tenant)
+            if envelope is not None and prepared is not None:
+                return await self._evaluate_prepared(envelope, prepared, context)
+            operation = partial(self._evaluate, envelope)
         return await self._answering.answer(method, len(body), context, partial(operation, body, context))
+
+    async def _evaluate_prepared(self, envelope: Envelope, prepared: PreparedCall, context: CallContext) -> bytes:
+        evaluator = self._evaluator
+        if evaluator.belongs_here(envelope, prepared):
+            work = partial(evaluator.evaluate_here, envelope, prepared, context)
+            return self._answering.answer_here("Evaluate", context, work)
+        later = partial(evaluator.evaluate_prepared, envelope, prepared, context)
+        return await self._answering.answer("Evaluate", len(envelope.body), context, later)
 
     async def evaluate(self, body: bytes, context: CallContext) -> bytes:
         """Answer Evaluate. Raises like `call`."""
@@ -120,54 +147,54 @@ class Handler:
         """Answer ListOperations. Raises like `call`."""
         return await self.call("ListOperations", body, context)
 
-    async def evaluate_stream(self, bodies: AsyncIterable[bytes], context: CallContext) -> AsyncGenerator[bytes, None]:
-        """Answer EvaluateStream: one answer for each message, in their order.
+    async def evaluate_stream(self, read: Read, write: Write, context: CallContext) -> None:
+        """Answer EvaluateStream: one answer for each message, in their order. Returns when the caller sends no more.
 
         Args:
-            bodies: the bytes of each `EvaluateStreamRequest`.
+            read: waits for the bytes of the next `EvaluateStreamRequest`; None at the end.
+            write: sends the bytes of an `EvaluateStreamResponse`.
             context: the call; its deadline is that of the whole stream.
-
-        Yields:
-            The bytes of each `EvaluateStreamResponse`.
 
         Raises:
             RpcFailure: with the status that ends the stream; what is wrong with one message does not end it.
         """
         parts = StreamParts(self.settings, self._answering, self._evaluator, self._reader, self._draining)
         try:
-            with self.admission.stream():
-                async with aclosing(EvaluateStream(parts, context).answers(bodies)) as answers:
-                    async for answer in answers:
-                        yield answer
+            with self.admission.stream(context.caller):
+                await EvaluateStream(parts, context, read, write).run()
         except EngineError as error:
             raise self._answering.failure(STREAM_METHOD, error, context) from None
 
-    async def _evaluate(self, body: bytes, context: CallContext) -> bytes:
+    async def _evaluate(self, envelope: Envelope | None, body: bytes, context: CallContext) -> bytes:
         parse = partial(requests.read_evaluate, maximum_wants=self.settings.maximum_wants)
-        function, call = await self._reader.read(body, parse)
-        return await self._evaluator.evaluate(call, function, context)
+        function, call = await self._reader.read(body, parse, context.caller)
+        return await self._evaluator.evaluate(call, function, context, envelope)
 
     async def _register_function(self, body: bytes, context: CallContext) -> bytes:
         parse = partial(requests.read_register, maximum_wants=self.settings.maximum_wants)
-        call = await self._reader.read(body, parse)
-        function = (await self._functions.find(call.function)).function
+        call = await self._reader.read(body, parse, context.caller)
+        function = (await self._functions.find(call.function, context)).function
         context.checkpoint()
         if call.wants:
-            await self._programs.find(function, call.wants, Options())
-        return await self._worked(lambda: responses.write_register(function.digest, function.graph))
+            await self._programs.find(function, call.wants, Options(), context)
+        return await self._worked(
+            lambda: responses.write_register(function.digest, function.graph), context, function.digest
+        )
 
     async def _explain(self, body: bytes, context: CallContext) -> bytes:
-        call = await self._reader.read(body, requests.read_explain)
+        call = await self._reader.read(body, requests.read_explain, context.caller)
         reference = call.function
         if isinstance(reference, DigestReference):
-            known = (await self._functions.find(reference)).function
-            return await self._worked(lambda: self._explanation(call, known, known.graph, context))
+            known = (await self._functions.find(reference, context)).function
+            return await self._worked(
+                lambda: self._explanation(call, known, known.graph, context), context, known.digest
+            )
 
         def work() -> bytes:
             graph = reference.read(self.settings.limits, context.checkpoint)
             return self._explanation(call, stored(graph, context.checkpoint), graph, context)
 
-        return await self._worked(work)
+        return await self._worked(work, context, reference.source_key)
 
     def _explanation(
         self, call: requests.ExplainCall, function: StoredFunction, graph: Graph, context: CallContext
@@ -185,8 +212,9 @@ class Handler:
     def _operations(self) -> bytes:
         return responses.write_operations()
 
-    async def _worked(self, work: Callable[[], bytes]) -> bytes:
-        return (await self.pool.run(work)).value
+    async def _worked(self, work: Callable[[], bytes], context: CallContext, function: bytes) -> bytes:
+        errand = Errand(context.caller, function)
+        return (await self.pool.run(work, errand, still_wanted=lambda: not context.cancelled)).value
 
     def failure(self, method: str, error: EngineError, context: CallContext) -> RpcFailure:
         """Return the failure of a call that was refused before it came here, and count and log it."""
@@ -208,3 +236,13 @@ class Handler:
         self.pool.close()
         await self._functions.close()
         await self._programs.close()
+
+
+def _queue_limits(settings: Settings) -> QueueLimits:
+    return QueueLimits(
+        length=settings.queue_length,
+        caller_length=settings.caller_queue_length,
+        batch_points=settings.batch_points,
+        batch_seconds=settings.batch_seconds,
+        delay_seconds=settings.batch_delay_seconds,
+    )

@@ -1,4 +1,4 @@
-"""A bounded pool of worker threads before a bounded queue. Numpy lets go of the interpreter lock while it computes.
+"""A bounded pool of worker threads before a fair queue. Native code lets go of the interpreter lock while it computes.
 
 A job owns all that its work refers to until the work has returned, even when the caller that brought it has long
 gone: arrays that are freed under a running computation take the process down.
@@ -7,44 +7,72 @@ gone: arrays that are freed under a running computation take the process down.
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from gradmill_server.serving.errors import QueueFull, ShuttingDown
+from gradmill_server.serving.errand import SOMETHING, Errand
+from gradmill_server.serving.errors import DeadlineTooShort, QueueTooSlow, ShuttingDown
 from gradmill_server.serving.single_flight import Abandoned
+from gradmill_server.serving.telemetry import Joined
+from gradmill_server.serving.work_queue import QueueLimits, Taken, WorkQueue
 
-_AVERAGE_WEIGHT = 0.1
 _RETRY_BOUNDS_SECONDS = (0.05, 5.0)
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Completed(Generic[T]):
+class Completed(NamedTuple, Generic[T]):
     """What a job returned, and the time it took.
 
     Attributes:
         value: what the work returned.
         queue_seconds: how long it waited for a worker.
         work_seconds: how long the work took.
+        joined: whether it was done together with others, or why not.
+        companions: how many jobs were done together, itself included.
     """
 
     value: T
     queue_seconds: float
     work_seconds: float
+    joined: Joined = Joined.KIND
+    companions: int = 1
+
+
+class Passenger(Protocol):
+    """Work that may be done together with others of its like."""
+
+    @property
+    def like(self) -> Hashable:
+        """Equal for what may be done together."""
+
+    @property
+    def points(self) -> int:
+        """How many points it has."""
+
+    def wanted(self) -> bool:
+        """Whether anyone waits for it still."""
+
+    def travel(self, companions: Sequence[Any]) -> list[Any]:
+        """Do the work of all companions, itself among them; return what comes of each, in order: a value or an error.
+
+        Called on a worker, of the first companion.
+        """
 
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    work: Callable[[], Any]
+    work: Callable[[], Any] | Passenger
+    errand: Errand
     still_wanted: Callable[[], bool]
     future: asyncio.Future[Completed[Any]]
     loop: asyncio.AbstractEventLoop
+    like: Hashable | None = None
+    points: int = 0
     submitted: float = field(default_factory=time.monotonic)
 
 
@@ -57,57 +85,85 @@ class WorkerPool:
 
     Attributes:
         workers: the number of threads.
-        queue_length: the number of jobs that may wait beyond those that run.
+        limits: how much may wait, and how much is taken together.
     """
 
-    def __init__(self, *, workers: int, queue_length: int, name: str = "gradmill-worker") -> None:
+    def __init__(self, *, workers: int, limits: QueueLimits, name: str = "gradmill-worker") -> None:
         """Start the threads."""
         self.workers = workers
-        self.queue_length = queue_length
-        # Guards all of _waiting, _busy, _closed and _average_seconds.
+        self.limits = limits
+        # Guards all of _queue, _busy, _running and _closed.
         self._condition = threading.Condition()
-        self._waiting: collections.deque[_Job] = collections.deque()
+        self._queue: WorkQueue[_Job] = WorkQueue(limits)
         self._busy = 0
+        self._running: dict[int, tuple[float, float]] = {}
         self._closed = False
-        self._average_seconds = 0.001
         # Daemons: a compilation that will not end must not keep a process that was told to end.
         self._threads = [
-            threading.Thread(target=self._serve, name=f"{name}-{number}", daemon=True) for number in range(workers)
+            threading.Thread(target=self._serve, args=(number,), name=f"{name}-{number}", daemon=True)
+            for number in range(workers)
         ]
         for thread in self._threads:
             thread.start()
 
     @property
     def busy(self) -> int:
-        """The number of jobs that run now."""
+        """The number of workers that work now."""
         return self._busy
 
     @property
     def waiting(self) -> int:
         """The number of jobs that wait now."""
-        return len(self._waiting)
+        return len(self._queue)
 
-    async def run(self, work: Callable[[], T], *, still_wanted: Callable[[], bool] = _always) -> Completed[T]:
+    @property
+    def waiting_seconds(self) -> float:
+        """What all that waits now will take, in seconds of one worker, as predicted."""
+        return self._queue.seconds
+
+    def overdue_seconds(self) -> float:
+        """Return for how long the most overdue job has run beyond its deadline; 0 when none has."""
+        now = time.monotonic()
+        with self._condition:
+            return max((now - deadline for _, deadline in self._running.values()), default=0.0)
+
+    async def run(
+        self, work: Callable[[], T], errand: Errand = SOMETHING, *, still_wanted: Callable[[], bool] = _always
+    ) -> Completed[T]:
         """Run work on a worker and return what it returns.
 
         Args:
             work: what to do. When the awaiting task is cancelled, work that waits is dropped, and work that runs goes
                 on to its end, its result ignored; long work therefore asks at times whether it is still wanted.
+            errand: who it is for, and what it will take.
             still_wanted: asked on the worker just before the work begins; when false the work is dropped.
 
         Raises:
-            QueueFull: when the queue is full; nothing is kept then.
+            QueueFull, CallerQueueFull: when the queue is full; nothing is kept then.
+            QueueTooSlow: when what waits already would make it too late.
+            DeadlineTooShort: when it is known to take longer than there is time.
             ShuttingDown: when the pool is closed.
             Abandoned: when the work was dropped because it was not wanted any more.
             Exception: whatever the work raises.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(work, still_wanted, loop.create_future(), loop)
+        return await self._awaited(_Job(work, errand, still_wanted, loop.create_future(), loop))
+
+    async def carry(self, passenger: Passenger, errand: Errand) -> Completed[Any]:
+        """Run work that may be done together with what is like it. Raises like `run`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Completed[Any]] = loop.create_future()
+        return await self._awaited(
+            _Job(passenger, errand, passenger.wanted, future, loop, passenger.like, passenger.points)
+        )
+
+    async def _awaited(self, job: _Job) -> Completed[Any]:
         self._enqueue(job)
         try:
             return await job.future
         except asyncio.CancelledError:
-            self._withdraw(job)
+            with self._condition:
+                self._queue.remove(job)
             raise
 
     def _enqueue(self, job: _Job) -> None:
@@ -115,81 +171,119 @@ class WorkerPool:
             if self._closed:
                 message = "server is shutting down"
                 raise ShuttingDown(message)
-            ahead = len(self._waiting) + self._busy - self.workers
-            if ahead >= self.queue_length:
-                raise QueueFull.beyond(ahead + 1, self.queue_length, retry_seconds=self._retry_seconds())
-            self._waiting.append(job)
+            self._refuse_when_late(job)
+            self._queue.put(job, room=self.workers - self._busy, retry_seconds=self._retry_seconds())
             self._condition.notify()
+
+    def _refuse_when_late(self, job: _Job) -> None:
+        errand = job.errand
+        if not errand.is_measured:
+            return
+        remaining = errand.deadline - job.submitted
+        if errand.seconds > remaining:
+            raise DeadlineTooShort.against(errand.seconds, remaining)
+        if self._busy < self.workers:
+            return
+        total = self._queue.seconds_before(errand) / self.workers + errand.seconds
+        if total > remaining:
+            raise QueueTooSlow.beyond(total, max(0.0, remaining), retry_seconds=self._retry_seconds())
 
     def _retry_seconds(self) -> float:
         """Return about how long half of the queue takes to clear."""
         low, high = _RETRY_BOUNDS_SECONDS
-        return min(max(self._average_seconds * len(self._waiting) / (2 * self.workers), low), high)
+        return min(max(self._queue.seconds / (2 * self.workers), low), high)
 
-    def _withdraw(self, job: _Job) -> None:
-        with self._condition:
-            if job in self._waiting:
-                self._waiting.remove(job)
-
-    def _serve(self) -> None:
-        while (job := self._next()) is not None:
+    def _serve(self, number: int) -> None:
+        while (taken := self._next(number)) is not None:
             started = time.monotonic()
-            outcome = _outcome(job, started)
+            outcomes = _outcomes(taken, started)
             with self._condition:
                 # Before the delivery, so that whoever gets the outcome finds the worker free.
                 self._busy -= 1
-                self._average_seconds += _AVERAGE_WEIGHT * (time.monotonic() - started - self._average_seconds)
-            _deliver(job, outcome)
-            # The job's buffers must not live on in this frame while the thread waits for the next one.
-            del job, outcome
+                self._running.pop(number, None)
+            _deliver(taken.jobs, outcomes)
+            # The buffers must not live on in this frame while the thread waits for the next job.
+            del taken, outcomes
 
-    def _next(self) -> _Job | None:
+    def _next(self, number: int) -> Taken[_Job] | None:
         with self._condition:
-            while not self._waiting and not self._closed:
-                self._condition.wait()
-            if self._closed:
-                return None
-            self._busy += 1
-            return self._waiting.popleft()
+            while not self._closed:
+                now = time.monotonic()
+                taken = self._queue.take(now, others_busy=self._busy > 0) if len(self._queue) else None
+                if taken is not None:
+                    self._busy += 1
+                    self._running[number] = now, max(job.errand.deadline for job in taken.jobs)
+                    return taken
+                self._condition.wait(self._queue.wait_seconds(now) if len(self._queue) else None)
+            return None
 
     def close(self, *, timeout_seconds: float = 1.0) -> None:
         """Take no more work, drop what waits, and wait up to the time given for what runs."""
         with self._condition:
             self._closed = True
-            dropped = list(self._waiting)
-            self._waiting.clear()
+            dropped = self._queue.clear()
             self._condition.notify_all()
         for job in dropped:
-            _deliver(job, ShuttingDown("server is shutting down"))
+            _deliver([job], [ShuttingDown("server is shutting down")])
         patience = time.monotonic() + timeout_seconds
         for thread in self._threads:
             thread.join(max(0.0, patience - time.monotonic()))
 
 
-def _outcome(job: _Job, started: float) -> Completed[Any] | BaseException:
-    """Do a job's work and return what comes of it, an exception too: a worker outlives any work."""
-    if not job.still_wanted():
-        return Abandoned()
+def _outcomes(taken: Taken[_Job], started: float) -> list[Completed[Any] | BaseException]:
+    """Do the work of jobs and return what comes of each, exceptions too: a worker outlives any work."""
+    wanted = [job for job in taken.jobs if job.still_wanted()]
+    values = iter(_values([job.work for job in wanted]))
+    seconds = time.monotonic() - started
+    joined = _joined(taken, len(wanted))
+    outcomes: list[Completed[Any] | BaseException] = []
+    for job in taken.jobs:
+        if job not in wanted:
+            outcomes.append(Abandoned())
+            continue
+        value = next(values)
+        if isinstance(value, BaseException):
+            outcomes.append(value)
+        else:
+            outcomes.append(Completed(value, started - job.submitted, seconds, joined, len(wanted)))
+    return outcomes
+
+
+def _joined(taken: Taken[_Job], wanted: int) -> Joined:
+    if wanted > 1:
+        return Joined.JOINED
+    if taken.full:
+        return Joined.FULL
+    return Joined.KIND if taken.jobs[0].like is None else Joined.ALONE
+
+
+def _values(works: Sequence[Any]) -> Sequence[Any]:
     try:
-        value = job.work()
+        if not works:
+            return []
+        first = works[0]
+        return [first()] if callable(first) else first.travel(works)
     except StopIteration as error:
         # No future can hold one; whoever waits must hear of it all the same.
-        return RuntimeError(f"work ended with {error!r}")
-    except BaseException as error:  # noqa: BLE001  raised where the job is awaited
-        return error
-    return Completed(value, started - job.submitted, time.monotonic() - started)
+        return [RuntimeError(f"work ended with {error!r}")] * len(works)
+    except BaseException as error:  # noqa: BLE001  raised where each job is awaited
+        return [error] * len(works)
 
 
-def _deliver(job: _Job, outcome: Completed[Any] | BaseException) -> None:
-    """Hand a job's outcome to its event loop; there is nobody to hand it to once that is closed."""
+def _deliver(jobs: Sequence[_Job], outcomes: Sequence[Completed[Any] | BaseException]) -> None:
+    """Hand outcomes to the jobs' event loop at once; there is nobody to hand them to when that is closed."""
+    futures = [job.future for job in jobs]
     with contextlib.suppress(RuntimeError):
-        job.loop.call_soon_threadsafe(_settle, job.future, outcome)
+        jobs[0].loop.call_soon_threadsafe(_settle, futures, outcomes)
 
 
-def _settle(future: asyncio.Future[Completed[Any]], outcome: Completed[Any] | BaseException) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, BaseException):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+def _settle(
+    futures: Sequence[asyncio.Future[Completed[Any]]], outcomes: Sequence[Completed[Any] | BaseException]
+) -> None:
+    for future, outcome in zip(futures, outcomes, strict=True):
+        if future.done():
+            continue
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

@@ -10,6 +10,9 @@ from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.program import Options, Program, compile_program
 from gradmill_server.engine.wants import Want, resolve_want
 from gradmill_server.serving.cache import ByteBoundedCache, Shelf
+from gradmill_server.serving.call import CallContext
+from gradmill_server.serving.costs import LearnedCost
+from gradmill_server.serving.errand import Errand
 from gradmill_server.serving.functions import StoredFunction
 from gradmill_server.serving.pool import Completed, WorkerPool
 from gradmill_server.serving.single_flight import Abandoned, SingleFlight
@@ -18,15 +21,32 @@ from gradmill_server.serving.wire.requests import WantDraft
 
 _KEY_BYTES = 32
 
+_COMPILE_SECONDS_PER_NODE = 50e-6
+"""About what compiling a function takes for each of its nodes, derivatives included."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptProgram:
+    """A compiled program, the key it is kept by, and what it was seen to cost."""
+
+    key: bytes
+    program: Program
+    cost: LearnedCost
+
 
 @dataclass(frozen=True, slots=True)
 class ProgramLookup:
     """A program that was found or compiled, what the cache held, and the seconds that took."""
 
-    program: Program
+    kept: KeptProgram
     outcome: Outcome
     queue_seconds: float = 0.0
     compile_seconds: float = 0.0
+
+    @property
+    def program(self) -> Program:
+        """The program."""
+        return self.kept.program
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,69 +66,88 @@ class ProgramStore:
 
     def __init__(self, cache: ByteBoundedCache, pool: WorkerPool, limits: Limits, telemetry: Telemetry) -> None:
         """Keep programs in a part of the cache."""
-        self._programs: Shelf[Program] = Shelf(cache, "program")
+        self._programs: Shelf[KeptProgram] = Shelf(cache, "program")
         self._keys: Shelf[bytes] = Shelf(cache, "wishes")
         self._resolving: SingleFlight[Completed[_Resolved]] = SingleFlight()
-        self._compiling: SingleFlight[Completed[Program]] = SingleFlight()
+        self._compiling: SingleFlight[Completed[KeptProgram]] = SingleFlight()
         self._pool = pool
         self._limits = limits
         self._telemetry = telemetry
 
-    async def find(self, function: StoredFunction, drafts: Sequence[WantDraft], options: Options) -> ProgramLookup:
+    def here(self, tenant: str, key: bytes) -> KeptProgram | None:
+        """Return a tenant's program by its key; None when it is not here."""
+        return self._programs.get(tenant, key)
+
+    async def find(
+        self, function: StoredFunction, drafts: Sequence[WantDraft], options: Options, context: CallContext
+    ) -> ProgramLookup:
         """Return the program for a function, wishes and options.
 
         Raises:
             InvalidWant: for a wish that does not fit the function.
             LimitExceeded: when the program would be too large, or a wish has too many directions.
         """
+        tenant = context.tenant
         written = _key(function.digest, drafts, options)
-        known = self._keys.get(written)
-        program = None if known is None else self._programs.get(known)
+        known = self._keys.get(tenant, written)
+        program = None if known is None else self._programs.get(tenant, known)
         if program is not None:
             self._telemetry.looked_up("program", Outcome.HIT)
             return ProgramLookup(program, Outcome.HIT)
         resolving, _ = await self._resolving.run(
-            written,
+            (tenant, written),
             lambda still_wanted: self._pool.run(
-                lambda: _resolve(function, drafts, options, self._limits), still_wanted=still_wanted
+                lambda: _resolve(function, drafts, options, self._limits),
+                Errand(context.caller, function.digest),
+                still_wanted=still_wanted,
             ),
         )
         resolved = resolving.value
-        self._keys.put(written, resolved.key, _KEY_BYTES)
-        found = await self._find_resolved(function, resolved, options)
+        self._keys.put(tenant, written, resolved.key, _KEY_BYTES)
+        found = await self._find_resolved(function, resolved, options, context)
         return ProgramLookup(
-            found.program,
+            found.kept,
             found.outcome,
             resolving.queue_seconds + found.queue_seconds,
             resolving.work_seconds + found.compile_seconds,
         )
 
-    async def _find_resolved(self, function: StoredFunction, resolved: _Resolved, options: Options) -> ProgramLookup:
-        program = self._programs.get(resolved.key)
+    async def _find_resolved(
+        self, function: StoredFunction, resolved: _Resolved, options: Options, context: CallContext
+    ) -> ProgramLookup:
+        program = self._programs.get(context.tenant, resolved.key)
         if program is not None:
             self._telemetry.looked_up("program", Outcome.HIT)
             return ProgramLookup(program, Outcome.HIT)
         completed, joined = await self._compiling.run(
-            resolved.key, lambda still_wanted: self._compile(function, resolved, options, still_wanted)
+            (context.tenant, resolved.key),
+            lambda still_wanted: self._compile(function, resolved, options, context, still_wanted),
         )
         outcome = Outcome.SHARED if joined else Outcome.MISS
         self._telemetry.looked_up("program", outcome)
         return ProgramLookup(completed.value, outcome, completed.queue_seconds, completed.work_seconds)
 
     async def _compile(
-        self, function: StoredFunction, resolved: _Resolved, options: Options, still_wanted: Callable[[], bool]
-    ) -> Completed[Program]:
+        self,
+        function: StoredFunction,
+        resolved: _Resolved,
+        options: Options,
+        context: CallContext,
+        still_wanted: Callable[[], bool],
+    ) -> Completed[KeptProgram]:
         def checkpoint() -> None:
             if not still_wanted():
                 raise Abandoned
 
-        completed = await self._pool.run(
-            lambda: compile_program(function.graph, resolved.wants, options, self._limits, checkpoint),
-            still_wanted=still_wanted,
-        )
+        def work() -> KeptProgram:
+            program = compile_program(function.graph, resolved.wants, options, self._limits, checkpoint)
+            return KeptProgram(resolved.key, program, LearnedCost(program.node_count))
+
+        errand = Errand(context.caller, function.digest, _COMPILE_SECONDS_PER_NODE * len(function.graph.nodes))
+        completed = await self._pool.run(work, errand, still_wanted=still_wanted)
         self._telemetry.program_compiled()
         self._telemetry.stage_finished(Stage.COMPILE, completed.work_seconds)
-        self._programs.put(resolved.key, completed.value, completed.value.byte_size)
+        self._programs.put(context.tenant, resolved.key, completed.value, completed.value.program.byte_size)
         return completed
 
     async def close(self) -> None:

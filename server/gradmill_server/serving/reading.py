@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from gradmill_server.serving.errand import Errand
 from gradmill_server.serving.pool import WorkerPool
 
 T = TypeVar("T")
@@ -20,8 +21,8 @@ class Reader:
         """Use the workers of a pool."""
         self._pool = pool
 
-    async def read(self, body: bytes, parse: Callable[[bytes], T]) -> T:
-        """Return what bytes mean. Raises like ``parse``, and QueueFull."""
+    async def read(self, body: bytes, parse: Callable[[bytes], T], caller: str) -> T:
+        """Return what bytes mean. Raises like ``parse``, and as the pool does when its queue is full."""
         if len(body) <= _READ_ON_LOOP_BYTES:
             return parse(body)
-        return (await self._pool.run(lambda: parse(body))).value
+        return (await self._pool.run(lambda: parse(body), Errand(caller))).value

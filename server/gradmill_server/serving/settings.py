@@ -168,9 +168,33 @@ class Settings:
     queue_length: int = field(
         default=256, metadata=_row(WORK, "work that may wait for a worker", unit="jobs", minimum=0)
     )
+    caller_queue_length: int = field(
+        default=128, metadata=_row(WORK, "work of one caller that may wait for a worker", unit="jobs", minimum=0)
+    )
+    inline_seconds: float = field(
+        default=0.0001,
+        metadata=_row(WORK, "predicted time up to which a pass is not handed to a worker", unit="seconds", minimum=0),
+    )
+    batch_points: int = field(
+        default=1_024, metadata=_row(WORK, "points of several calls that one pass takes together", unit="points")
+    )
+    batch_seconds: float = field(
+        default=0.002,
+        metadata=_row(WORK, "predicted time that one pass over several calls takes", unit="seconds", minimum=0),
+    )
+    batch_delay_seconds: float = field(
+        default=0.0,
+        metadata=_row(
+            WORK, "time for which a busy server holds a call back so that others join it", unit="seconds", minimum=0
+        ),
+    )
     cache_bytes: int = field(
         default=512 * _MEBIBYTE,
         metadata=_row(WORK, "memory for functions and programs kept between calls", unit="bytes", minimum=0),
+    )
+    tenant_cache_bytes: int = field(
+        default=256 * _MEBIBYTE,
+        metadata=_row(WORK, "the part of it that one caller with credentials may hold", unit="bytes", minimum=0),
     )
 
     maximum_message_bytes: int = field(
@@ -184,6 +208,10 @@ class Settings:
         default=256 * _MEBIBYTE, metadata=_row(ADMISSION, "requests being answered, together", unit="bytes")
     )
     maximum_streams: int = field(default=200, metadata=_row(ADMISSION, "open streams", unit="streams"))
+    caller_calls_in_flight: int = field(
+        default=500, metadata=_row(ADMISSION, "calls and stream messages of one caller being answered", unit="calls")
+    )
+    caller_streams: int = field(default=100, metadata=_row(ADMISSION, "open streams of one caller", unit="streams"))
     stream_read_ahead: int = field(
         default=4, metadata=_row(ADMISSION, "messages of one stream being answered", unit="messages", maximum=1_024)
     )

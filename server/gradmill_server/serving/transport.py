@@ -11,7 +11,6 @@ import math
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
 from typing import Any, NoReturn
 
 # gRPC's core writes a line for every connection that fails to agree on TLS, and anyone who can connect can let it fail.
@@ -68,7 +67,7 @@ logging.getLogger("grpc._cython.cygrpc").addFilter(_is_worth_saying)
 
 
 _UnaryBehaviour = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
-_StreamBehaviour = Callable[[AsyncIterator[bytes], "grpc.aio.ServicerContext[bytes, bytes]"], AsyncIterator[bytes]]
+_StreamBehaviour = Callable[[AsyncIterator[bytes], "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[None]]
 
 
 class ListenError(Exception):
@@ -152,21 +151,23 @@ def _unary(handler: Handler, name: str, gate: Gate | None) -> _UnaryBehaviour:
 
 
 def _stream(handler: Handler, gate: Gate | None) -> _StreamBehaviour:
-    async def answers(
-        bodies: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
-    ) -> AsyncIterator[bytes]:
+    async def answer(_: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         try:
             visit = gate.admit(STREAM_METHOD, context) if gate is not None else None
-            messages = visit.messages(bodies) if visit is not None else bodies
-            async with aclosing(handler.evaluate_stream(messages, _open_call(context, visit))) as answers_of_handler:
-                async for answer in answers_of_handler:
-                    yield answer
+
+            async def read() -> bytes | None:
+                message: bytes | object = await context.read()
+                if not isinstance(message, bytes) or (visit is not None and not visit.holds()):
+                    return None  # at the end comes grpc.aio.EOF
+                return message
+
+            await handler.evaluate_stream(read, context.write, _open_call(context, visit))
             if visit is not None:
                 visit.check()
         except RpcFailure as failure:
             await _abort(context, failure)
 
-    return answers
+    return answer
 
 
 def _open_call(context: grpc.aio.ServicerContext[bytes, bytes], visit: Visit | None) -> CallContext:

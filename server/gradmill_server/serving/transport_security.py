@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -106,16 +106,13 @@ class Visit:
         self._context = context
         self._ended: RpcFailure | None = None
 
-    async def messages(self, bodies: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-        """Yield messages for as long as the credentials hold, so that what came in time is answered."""
-        async for body in bodies:
-            try:
-                if self._gate.caller(self._method, self._context) != self.caller:
-                    return
-            except RpcFailure as failure:
-                self._ended = failure
-                return
-            yield body
+    def holds(self) -> bool:
+        """Whether the credentials still name who opened the stream; asked with each message that comes."""
+        try:
+            return self._gate.caller(self._method, self._context) == self.caller
+        except RpcFailure as failure:
+            self._ended = failure
+            return False
 
     def check(self) -> None:
         """Raise RpcFailure when the credentials ended before the stream did."""

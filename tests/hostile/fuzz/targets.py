@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import numpy as np
@@ -84,13 +83,16 @@ class RequestTarget:
         return None
 
     async def _stream(self, body: bytes) -> status_pb2.Status | None:
-        async def bodies() -> AsyncIterator[bytes]:
-            yield body
+        waiting: list[bytes] = [body]
+        answers: list[EvaluateStreamResponse] = []
 
-        context = self._handler.context(_PATIENCE_SECONDS, "fuzz")
-        answers = [
-            EvaluateStreamResponse.FromString(each) async for each in self._handler.evaluate_stream(bodies(), context)
-        ]
+        async def read() -> bytes | None:
+            return waiting.pop() if waiting else None
+
+        async def write(answer: bytes) -> None:
+            answers.append(EvaluateStreamResponse.FromString(answer))
+
+        await self._handler.evaluate_stream(read, write, self._handler.context(_PATIENCE_SECONDS, "fuzz"))
         if len(answers) > 1:
             message = f"one message of a stream had {len(answers)} answers"
             raise Broken(message)

@@ -28,6 +28,17 @@ class PointsDraft:
     message: service_pb2.Points
     field: str = "points"
 
+    def rows(self, maximum: int) -> int:
+        """Return the number of points, as far as it can be told unchecked; 0 when it is sure to be refused."""
+        message = self.message
+        if message.HasField("matrix"):
+            arrays = [message.matrix]
+        else:
+            arrays = [entry.values for entry in message.inputs if not entry.shared]
+        count = next((array.shape[0] for array in arrays if array.shape), message.count or 1)
+        elements = max((len(array.data) + len(array.values) for array in arrays), default=count)
+        return count if count <= min(maximum, elements) else 0
+
     def bind(self, inputs: Sequence[Input], limits: Limits) -> PointBatch:
         """Return the points, checked against a function's inputs. Raw bytes are not copied.
 

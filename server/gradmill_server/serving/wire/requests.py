@@ -145,6 +145,11 @@ def read_evaluate(body: bytes, maximum_wants: int) -> tuple[FunctionReference, E
     return read_function(message.function), _evaluate_call(message, maximum_wants)
 
 
+def read_head(head: bytes) -> FunctionReference:
+    """Return the function that a request without its points names. Raises RequestMalformed."""
+    return read_function(_parse(service_pb2.EvaluateRequest, head).function)
+
+
 def read_stream_message(body: bytes, maximum_wants: int) -> StreamCall | StreamCancel:
     """Return the message that bytes mean; what is wrong in its fields stands in it, beside its number.
 

@@ -21,15 +21,9 @@ from gradmill_server.engine.ops import ROWS
 from gradmill_server.engine.program import ResultArray
 from gradmill_server.engine.wants import SPARSE, Kind
 from gradmill_server.serving.telemetry import Outcome, Stage
+from gradmill_server.serving.wire.answers import DERIVATIVE_OF, MODE_OF, OUTCOME_OF
 from gradmill_server.serving.wire.arrays import Encoding, write_array
-
-_DERIVATIVE_OF = {kind: service_pb2.Derivative.Value(f"DERIVATIVE_{kind.name}") for kind in Kind}
-_MODE_OF = {"forward": service_pb2.MODE_FORWARD, "reverse": service_pb2.MODE_REVERSE}
-_OUTCOME_OF = {
-    Outcome.HIT: service_pb2.CACHE_OUTCOME_HIT,
-    Outcome.MISS: service_pb2.CACHE_OUTCOME_MISS,
-    Outcome.SHARED: service_pb2.CACHE_OUTCOME_SHARED,
-}
+from gradmill_server.serving.wire.scanning import varint
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +57,12 @@ def write_evaluate(answer: EvaluateAnswer, encoding: Encoding) -> tuple[bytes, f
     """Return an answer's bytes, and the seconds that reading and writing arrays took in all."""
     started = time.monotonic()
     message = service_pb2.EvaluateResponse(
-        digest=answer.digest, cache=_OUTCOME_OF[answer.cache], stable_forms=answer.stable_forms
+        digest=answer.digest, cache=OUTCOME_OF[answer.cache], stable_forms=answer.stable_forms
     )
     for number, results in enumerate(answer.results):
         for result in results:
             entry = message.results.add(
-                derivative=_DERIVATIVE_OF[result.kind],
+                derivative=DERIVATIVE_OF[result.kind],
                 output=result.output,
                 with_respect_to=result.with_respect_to,
                 second_with_respect_to=result.second_with_respect_to,
@@ -78,7 +72,7 @@ def write_evaluate(answer: EvaluateAnswer, encoding: Encoding) -> tuple[bytes, f
                 pattern = answer.patterns[number, result.output]
                 _write_pattern(entry.pattern, pattern, with_places=number not in answer.known_patterns)
             elif result.kind is Kind.JACOBIAN:
-                entry.mode = _MODE_OF[answer.modes[number, result.output]]
+                entry.mode = MODE_OF[answer.modes[number, result.output]]
     if answer.point_flags.any():
         message.point_flags = answer.point_flags.tobytes()
     encode_seconds = answer.seconds.get(Stage.ENCODE, 0.0) + time.monotonic() - started
@@ -112,17 +106,8 @@ def write_stream_response(sequence: int, response: bytes) -> bytes:
 
     `EvaluateStreamResponse` by hand: field 1, a varint; field 2, length-delimited.
     """
-    head = b"\x08" + _varint(sequence) if sequence else b""
-    return b"".join((head, b"\x12", _varint(len(response)), response))
-
-
-def _varint(value: int) -> bytes:
-    septets = bytearray()
-    while value > 0x7F:  # noqa: PLR2004  the largest number of seven bits
-        septets.append(value & 0x7F | 0x80)
-        value >>= 7
-    septets.append(value)
-    return bytes(septets)
+    head = b"\x08" + varint(sequence) if sequence else b""
+    return b"".join((head, b"\x12", varint(len(response)), response))
 
 
 def write_stream_error(sequence: int, status: status_pb2.Status) -> bytes:

@@ -1,0 +1,58 @@
+"""What a program costs, learned from what it took: seconds for each call and for each point."""
+
+from __future__ import annotations
+
+_FIRST_SECONDS_PER_CALL = 20e-6
+_FIRST_SECONDS_PER_NODE = 2e-9
+"""Until something is known: about what the tape machine takes for a value of a node at a point."""
+
+_WEIGHT = 0.2
+"""Of the newest measurement."""
+
+_LARGEST_STEP = 4.0
+"""One measurement counts as at most so many times what was expected: a thread that lost its processor says little."""
+
+_POINTS_SCALE = 64.0
+"""The points at which both numbers are corrected alike."""
+
+_PATIENCE = 0.9
+"""What is left of an estimate after a refusal that relied on it: a wrong one must not refuse for ever."""
+
+
+class LearnedCost:
+    """The seconds that one program takes at a number of points.
+
+    A line through what was measured, corrected by each measurement in proportion to how far it is off (the normalized
+    least mean squares of Widrow and Hoff, "Adaptive switching circuits", IRE WESCON 1960).
+
+    Threads that race here lose a measurement, which does not matter.
+    """
+
+    __slots__ = ("_per_call", "_per_point", "measured")
+
+    def __init__(self, node_count: int) -> None:
+        """Start with a guess from the number of values computed at each point."""
+        self._per_call = _FIRST_SECONDS_PER_CALL
+        self._per_point = _FIRST_SECONDS_PER_NODE * node_count
+        self.measured = 0
+
+    def predict(self, points: int) -> float:
+        """Return the seconds that a number of points will take."""
+        return self._per_call + self._per_point * points
+
+    def learn(self, points: int, seconds: float) -> None:
+        """Take in what a pass over that many points took."""
+        expected = self.predict(points)
+        if self.measured and seconds > _LARGEST_STEP * expected:
+            seconds = _LARGEST_STEP * expected
+        weight = _WEIGHT if self.measured else 1.0
+        scaled = points / _POINTS_SCALE
+        step = weight * (seconds - expected) / (1.0 + scaled * scaled)
+        self._per_call = max(0.0, self._per_call + step)
+        self._per_point = max(0.0, self._per_point + step * scaled / _POINTS_SCALE)
+        self.measured += 1
+
+    def refused(self) -> None:
+        """Believe a little less in the estimate, since nothing will be measured that could correct it."""
+        self._per_call *= _PATIENCE
+        self._per_point *= _PATIENCE

@@ -1,0 +1,46 @@
+"""What programs are learned to cost."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from gradmill_server.serving.costs import LearnedCost
+
+
+def test_both_parts_are_learned() -> None:
+    """From calls of all sizes the seconds of a call and those of a point are found, noise or not."""
+    cost = LearnedCost(node_count=10)
+    chance = random.Random(5)
+    for _ in range(3_000):
+        points = chance.choice((1, 10, 100, 1_000))
+        cost.learn(points, (50e-6 + 2e-6 * points) * chance.uniform(0.8, 1.25))
+    assert cost.predict(1) == pytest.approx(52e-6, rel=0.5)
+    assert cost.predict(1_000) == pytest.approx(2_050e-6, rel=0.25)
+
+
+def test_the_first_measurement_counts_in_full() -> None:
+    """After one call an equal one is predicted as it was."""
+    cost = LearnedCost(node_count=10)
+    cost.learn(5, 0.25)
+    assert cost.predict(5) == pytest.approx(0.25)
+
+
+def test_one_slow_pass_changes_little() -> None:
+    """A single pass during which the thread lost its processor does not make a small program look large."""
+    cost = LearnedCost(node_count=10)
+    for _ in range(100):
+        cost.learn(1, 5e-6)
+    cost.learn(1, 1.0)
+    assert cost.predict(1) < 20e-6
+
+
+def test_a_wrong_estimate_does_not_refuse_for_ever() -> None:
+    """Each refusal that relied on an estimate lowers it, until a call is let through and measured."""
+    cost = LearnedCost(node_count=10)
+    cost.learn(1, 100.0)
+    refusals = 0
+    while cost.predict(1) > 1.0:
+        cost.refused()
+        refusals += 1
+    assert refusals < 50
