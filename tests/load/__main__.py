@@ -6,70 +6,115 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from gradmill import RetryPolicy
+from tests.load.campaign import Campaign
+from tests.load.experiments import cancel, health, isolation, kills, memory, overload, term
+from tests.load.experiments.measuring import Figure, Laboratory
+from tests.load.profiles import PROFILES
+from tests.load.report import Verdict, figures_report, json_of_figures, json_report, text_report
 
-from tests.load.campaign import Campaign, Profile
-from tests.load.faults import FAULTS
-from tests.load.report import Verdict, json_report, text_report
-
-PROFILES = {
-    "ci": Profile(
-        name="ci",
-        undisturbed_seconds=4.0,
-        faults=len(FAULTS),
-        most_seconds=90.0,
-        interval_seconds=0.5,
-        rate=40.0,
-        client_pause_seconds=0.4,
-        storm_size=0.25,
-        client_retry_budget=1_000,
-    ),
-    "half-hour": Profile(
-        name="half-hour",
-        undisturbed_seconds=30.0,
-        faults=330,
-        most_seconds=1_700.0,
-        interval_seconds=5.1,
-        rate=70.0,
-        client_pause_seconds=0.3,
-        storm_size=1.0,
-        client_retry_budget=RetryPolicy().budget,
-    ),
+EXPERIMENTS: Mapping[str, Callable[[Laboratory], Awaitable[list[Figure]]]] = {
+    "overload": overload.run,
+    "isolation": isolation.run,
+    "kills": kills.run,
+    "term": term.run,
+    "memory": memory.run,
+    "cancel": cancel.run,
+    "health": health.run,
 }
+"""Every experiment by its name."""
+
+_DESCRIPTION = """\
+Put a gradmill server under load, do things to it, and check every answer. A run of mixed traffic judges each request;
+an experiment gives one figure of how the service bears a bad day, beside what it should be.
+"""
+
+_EPILOG = """\
+runs of mixed traffic:
+  ci         every kind of fault once, about 40 seconds
+  half-hour  330 faults, more than 120,000 checked answers
+
+experiments:
+  overload   goodput at half to eight times the capacity, 100 ms deadlines (1 minute)
+  isolation  a quiet caller beside one who sends ten times his share (40 seconds)
+  kills      twenty workers killed in a row under a client that tries again (1 minute)
+  term       SIGTERM under load (30 seconds)
+  memory     five minutes of mixed load (6 minutes)
+  cancel     two thousand calls given up (10 seconds)
+  health     health checks while all workers are busy with ten-second passes (30 seconds)
+
+examples:
+  python -m tests.load ci
+  python -m tests.load half-hour --seed 7 --json half-hour.json --markdown half-hour.md
+  python -m tests.load overload --scale 0.3
+  python -m tests.load kills -- --workers 1          what follows -- is for the server
+
+exit status:
+  0  all is well
+  1  a violation, an incident, or a figure that misses its aim
+"""
 
 
-def run_profile(options: argparse.Namespace) -> Verdict:
-    """Run a profile as the options say."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for, print its report, and return the exit status."""
+    options = parser().parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(PROFILES[options.name], options.seed, Path(folder), options.server_flags, tell)
-        findings = asyncio.run(campaign.run())
-    return Verdict(findings, recovery_limit_seconds=options.recovery_limit)
+        is_good, report, content = (
+            _profile(options, folder) if options.name in PROFILES else _experiment(options, folder)
+        )
+    sys.stdout.write(report)
+    if options.json:
+        options.json.write_text(content, encoding="utf-8")
+    if options.markdown:
+        options.markdown.write_text(report, encoding="utf-8")
+    return int(not is_good)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
+        prog="python -m tests.load",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = made.add_argument
+    add("name", choices=[*PROFILES, *EXPERIMENTS], metavar="NAME", help="a run or an experiment, as listed below")
+    add("server_flags", nargs="*", metavar="FLAG", help="flags for the server, after --")
+    add("--seed", type=int, default=1, help="makes all choices; the same seed sends the same requests (1)")
+    add("--scale", type=float, default=1.0, help="length of an experiment's measurements, 1 for the real ones (1)")
+    add("--recovery-limit", type=float, default=1.0, metavar="SECONDS", help="after a fault, until all is well (1)")
+    add("--json", type=Path, metavar="FILE", help="where to write the report for programs")
+    add("--markdown", type=Path, metavar="FILE", help="where to write the report for people")
+    return made
+
+
+def _profile(options: argparse.Namespace, folder: str) -> tuple[bool, str, str]:
+    campaign = Campaign(PROFILES[options.name], options.seed, Path(folder), options.server_flags, tell)
+    verdict = Verdict(asyncio.run(campaign.run()), recovery_limit_seconds=options.recovery_limit)
+    return verdict.is_good, text_report(verdict), json_report(verdict)
+
+
+def _experiment(options: argparse.Namespace, folder: str) -> tuple[bool, str, str]:
+    laboratory = Laboratory(Path(folder), options.server_flags, options.seed, options.scale, tell)
+    began = time.monotonic()
+    figures = asyncio.run(_figures(EXPERIMENTS[options.name], laboratory))
+    is_good = all(figure.met is not False for figure in figures)
+    report = figures_report(options.name, figures, time.monotonic() - began)
+    return is_good, report, json_of_figures(options.name, figures)
+
+
+async def _figures(experiment: Callable[[Laboratory], Awaitable[list[Figure]]], laboratory: Laboratory) -> list[Figure]:
+    return await experiment(laboratory)
 
 
 def tell(line: str) -> None:
     """Show a line of progress."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is asked for, print its report, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.load")
-    parser.add_argument("name", choices=PROFILES)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--recovery-limit", type=float, default=1.0)
-    parser.add_argument("--server-flags", nargs="*", default=[])
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--markdown", type=Path)
-    options = parser.parse_args(arguments)
-    verdict = run_profile(options)
-    sys.stdout.write(text_report(verdict))
-    if options.json:
-        options.json.write_text(json_report(verdict))
-    return int(not verdict.is_good)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ _HEALTH_SECONDS = 60.0
 _GRACE_SECONDS = 0.5
 """How long after the server is well again a caller may still hear of a fault: his connection is made anew by then."""
 
+_AFTER_OUTAGE_SECONDS = 1.5
+"""Between an outage of the whole server and the next fault: outages in a row are one long one to a client."""
+
 _STOP_SECONDS = 90.0
 _PROXIED_SHARE = 0.2
 Tell = Callable[[str], None]
@@ -37,7 +40,8 @@ class Profile:
 
     Attributes:
         name: its name.
-        undisturbed_seconds: load before the first fault, and once more after the last.
+        undisturbed_seconds: load before the first fault.
+        afterwards_seconds: load after the last.
         faults: how many faults are inflicted.
         most_seconds: after which no more faults are begun, however many there were to be.
         interval_seconds: from the beginning of one fault to that of the next, unless it takes longer.
@@ -50,6 +54,7 @@ class Profile:
 
     name: str
     undisturbed_seconds: float
+    afterwards_seconds: float
     faults: int
     most_seconds: float
     interval_seconds: float
@@ -176,12 +181,12 @@ class Campaign:
         ]
 
     async def _phases(self, scene: Scene, canary: Canary) -> None:
-        seconds = self._profile.undisturbed_seconds
+        profile = self._profile
         await asyncio.sleep(2.0)  # the sources load their libraries
-        await self._phase("undisturbed", asyncio.sleep(seconds))
+        await self._phase("undisturbed", asyncio.sleep(profile.undisturbed_seconds))
         await self._phase("faults", self._inflict_all(scene, canary))
         await asyncio.sleep(1.0)  # within which all is to be as before
-        await self._phase("afterwards", asyncio.sleep(seconds))
+        await self._phase("afterwards", asyncio.sleep(profile.afterwards_seconds))
 
     async def _phase(self, name: str, work: Awaitable[None]) -> None:
         began = time.monotonic()
@@ -194,7 +199,10 @@ class Campaign:
         for number, fault in enumerate(schedule(self._findings.seed, self._profile.faults)):
             if time.monotonic() - began > self._profile.most_seconds:
                 break
+            process = self._server.pid
             await self._inflict(fault, scene, canary)
+            if self._server.pid != process:
+                await asyncio.sleep(_AFTER_OUTAGE_SECONDS)
             due = began + (number + 1) * self._profile.interval_seconds
             await asyncio.sleep(max(0.1, due - time.monotonic()))
 

@@ -44,10 +44,11 @@ class ChaosProxy:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Event()
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         """Listen on a free port of the loopback interface."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         host, port = self._server.sockets[0].getsockname()
         self.address = f"{host}:{port}"
         return self
@@ -56,8 +57,9 @@ class ChaosProxy:
         """Close everything."""
         if self._server is not None:
             self._server.close()
+        self.become(Mode.FAITHFUL)
         self.reset_connections()
-        await asyncio.sleep(0)
+        await asyncio.gather(*self._serving)
 
     def become(self, mode: Mode) -> None:
         """Pass bytes on in another mode from now on."""
@@ -80,6 +82,11 @@ class ChaosProxy:
                 with contextlib.suppress(OSError):
                     writer.write_eof()
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         try:
@@ -89,16 +96,19 @@ class ChaosProxy:
             return
         ours = {writer, server_writer}
         self._writers |= ours
+        upwards = asyncio.create_task(self._pass(reader, server_writer, to_server=True))
+        downwards = asyncio.create_task(self._pass(server_reader, writer, to_server=False))
         try:
-            await asyncio.gather(
-                self._pass(reader, server_writer, to_server=True), self._pass(server_reader, writer, to_server=False)
-            )
+            await asyncio.gather(upwards, downwards)
         except (OSError, RuntimeError):
             pass  # one side has gone, or was told goodbye and can take no more; the other is let go below
         finally:
             self._writers -= ours
             for each in ours:
                 each.transport.abort()
+            for task in (upwards, downwards):
+                task.cancel()
+            await asyncio.gather(upwards, downwards, return_exceptions=True)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, to_server: bool) -> None:
         while True:

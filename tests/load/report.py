@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from tests.load.campaign import FaultRecord, Findings
+from tests.load.experiments.measuring import Figure
 from tests.load.judging import Violation, violations
 
 _MEBIBYTE = 2**20
 _MOST_SHOWN = 20
+_MET = {True: "met", False: "MISSED", None: ""}
 Row = Sequence[object]
 
 
@@ -151,3 +153,18 @@ def json_report(verdict: Verdict) -> str:
         "memory": [[seconds, held.resident_bytes, held.descriptors, held.threads] for seconds, held in found.samples],
     }
     return json.dumps(content, indent=1)
+
+
+def figures_report(name: str, figures: Sequence[Figure], seconds: float) -> str:
+    """Return the report of an experiment for people; also good Markdown."""
+    missed = sum(figure.met is False for figure in figures)
+    verdict = f"{missed} FIGURES MISSED" if missed else "all aims met"
+    rows = ((figure.what, figure.got, figure.aim, _MET[figure.met]) for figure in figures)
+    table = _table(("figure", "got", "aim", ""), rows)
+    return "\n".join((f"# {name}: {verdict}, in {seconds:.0f} s", "", *table)) + "\n"
+
+
+def json_of_figures(name: str, figures: Sequence[Figure]) -> str:
+    """Return the report of an experiment for programs."""
+    entries = [{"what": each.what, "got": each.got, "aim": each.aim, "met": each.met} for each in figures]
+    return json.dumps({"experiment": name, "figures": entries}, indent=1)

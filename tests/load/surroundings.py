@@ -77,6 +77,8 @@ def prepared_cache(folder: Path) -> Path:
     The files are linked, not copied; where that cannot be done the folder is empty, and the first start takes longer.
     """
     cache = folder / "machine-code"
+    if cache.is_dir():
+        return cache
     own = Path(os.environ.get(OBJECT_CACHE) or _DEFAULT_CACHE)
     try:
         shutil.copytree(own, cache, copy_function=os.link)
