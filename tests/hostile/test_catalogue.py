@@ -111,7 +111,7 @@ def test_refusals_are_quick(pair: Pair, record_property: Callable[[str, object],
     """A refusal costs the caller no patience."""
     if not pair.refusal_seconds:
         pytest.skip("needs the other tests of this module to have run")
-    p50, p99 = np.percentile(pair.refusal_seconds, [50, 99])
+    p50, p99 = map(float, np.percentile(pair.refusal_seconds, [50, 99]))
     print(f"{len(pair.refusal_seconds)} refusals: median {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms")  # noqa: T201
     record_property("refusal_p50_seconds", p50)
     record_property("refusal_p99_seconds", p99)
