@@ -39,6 +39,11 @@ class ServerProcess:
         self.metrics_address: str = start["metrics_address"]
 
     @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
+    @property
     def port(self) -> int:
         """The port it listens on."""
         return int(self.address.rpartition(":")[2])
