@@ -69,10 +69,10 @@ def verdict_sentence(lines: Sequence[Line]) -> str:
     return f"{met} of {len(lines)} requirements met, {missed} MISSED, {unmeasured} not measured.\n"
 
 
-def environment() -> dict[str, str]:
+def environment(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
     """Return what the figures depend on besides the code: processor, interpreter and libraries."""
     found = {"processor": _processor(), "system": platform.platform(), "python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in packages:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,10 @@ class Programs:
         self._stack.callback(started.stop)
         started.wait_for_port(port)
         return started.process_id
+
+    def folder(self) -> str:
+        """Return a folder that is removed in the end."""
+        return self._stack.enter_context(tempfile.TemporaryDirectory())
 
     def peer(self, interpreter: Path, module: str, *arguments: str, port: int) -> int:
         """Start a peer's server with the interpreter that has it; return its process."""

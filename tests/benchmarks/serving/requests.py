@@ -1,0 +1,55 @@
+"""Requests for our service, written beforehand, and what their answers contain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradmill as gm
+import numpy as np
+from gradmill.v1 import gradient_service_pb2 as service
+
+METHOD, STREAM = "/gradmill.v1.GradientService/Evaluate", "/gradmill.v1.GradientService/EvaluateStream"
+FORMULA = "3*(x1**2 + x2*x3)"
+POINT = (1.5, 0.5, 2.0)
+_VALUE, _GRADIENT = 3 * (1.5**2 + 0.5 * 2.0), (3 * 2 * 1.5, 3 * 2.0, 3 * 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One point of the function, by digest, value and gradient wanted.
+
+    Attributes:
+        unary: the message of a call.
+        opening: the first message of a stream.
+        later: every other one, which leaves the function out.
+        expected: bytes that each answer contains: the gradient.
+    """
+
+    unary: bytes
+    opening: bytes
+    later: bytes
+    expected: bytes
+
+
+def prepare(address: str) -> Prepared:
+    """Register the function with a server, see that its answer is right, and write the messages."""
+    with gm.connect(address) as client:
+        function = gm.formula(FORMULA)
+        digest = client.register(function).digest
+        result = client.gradient(function, POINT)
+    if float(result.values) != _VALUE or not np.array_equal(result.gradient, _GRADIENT):
+        message = f"the server's answer is wrong: {result.values}, {result.gradient}"
+        raise ValueError(message)
+    later = service.EvaluateRequest(
+        wants=[service.Want(derivative=kind) for kind in (service.DERIVATIVE_VALUE, service.DERIVATIVE_GRADIENT)]
+    )
+    later.points.matrix.shape.extend([1, len(POINT)])
+    later.points.matrix.data = np.array(POINT).astype("<f8").tobytes()
+    whole = service.EvaluateRequest(function=service.Function(digest=digest))
+    whole.MergeFrom(later)
+    return Prepared(
+        unary=whole.SerializeToString(),
+        opening=service.EvaluateStreamRequest(sequence=1, request=whole).SerializeToString(),
+        later=service.EvaluateStreamRequest(sequence=1, request=later).SerializeToString(),
+        expected=np.array(_GRADIENT).astype("<f8").tobytes(),
+    )
