@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from gradmill_server.serving.security.audit import Audit
+from gradmill_server.serving.security.audit import Audit, Event
 from gradmill_server.serving.security.authentication import Authenticator
 from gradmill_server.serving.security.certificates import watched_certificates
 from gradmill_server.serving.security.exposure import knows_callers
@@ -31,7 +31,7 @@ class Security:
         Raises:
             UnusableFile: one of them cannot be used.
         """
-        audit = Audit()
+        audit = self._audit = Audit()
         self._reload_seconds = settings.reload_seconds
         self.certificates = watched_certificates(settings, audit)
         tokens = watched_tokens(settings.token_file, audit) if settings.token_file else None
@@ -54,7 +54,10 @@ class Security:
         """Read files again when they change, for ever."""
         while True:
             await asyncio.sleep(self._reload_seconds)
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception as error:  # noqa: BLE001  whatever it is, the next look may go well
+                self._audit.record(Event.FILES_UNUSABLE, "unexpected", reason=type(error).__name__)
 
     async def refresh(self) -> None:
         """Read now what changed. New connections have a new certificate, and new calls are asked for new tokens."""
