@@ -26,6 +26,7 @@ _KEEPALIVE_MILLISECONDS = 60_000
 _KEEPALIVE_TIMEOUT_MILLISECONDS = 20_000
 _FIRST_RECONNECT_MILLISECONDS = 100
 _LONGEST_RECONNECT_MILLISECONDS = 5_000
+_CONNECT_MILLISECONDS = 10_000
 _DETAILS_KEY = "grpc-status-details-bin"
 
 
@@ -39,7 +40,7 @@ def channel_options(maximum_message_bytes: int, server_name: str | None = None) 
         ("grpc.keepalive_time_ms", _KEEPALIVE_MILLISECONDS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MILLISECONDS),
         ("grpc.initial_reconnect_backoff_ms", _FIRST_RECONNECT_MILLISECONDS),
-        ("grpc.min_reconnect_backoff_ms", _FIRST_RECONNECT_MILLISECONDS),
+        ("grpc.min_reconnect_backoff_ms", _CONNECT_MILLISECONDS),  # what one attempt may take, despite its name
         ("grpc.max_reconnect_backoff_ms", _LONGEST_RECONNECT_MILLISECONDS),
         ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
         ("grpc.enable_retries", 0),  # sending again is this package's own business: exchange.py
