@@ -64,7 +64,7 @@ class Answering:
         started = time.monotonic()
         code = "OK"
         try:
-            self._quotas.charge_request(context.caller)
+            self._charge(context)
             self.admission.check_open()
             return work()
         except Exception as error:  # noqa: BLE001  every failure becomes a status here
@@ -74,8 +74,12 @@ class Answering:
         finally:
             self._telemetry.call_finished(method, code, time.monotonic() - started)
 
+    def _charge(self, context: CallContext) -> None:
+        if not self._quotas.is_unlimited:
+            self._quotas.charge_request(context.caller)
+
     async def _bounded(self, request_bytes: int, context: CallContext, work: Callable[[], Awaitable[bytes]]) -> bytes:
-        self._quotas.charge_request(context.caller)
+        self._charge(context)
         with self.admission.call(request_bytes, context.caller):
             context.checkpoint()
             remaining = context.remaining_seconds

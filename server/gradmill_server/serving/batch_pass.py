@@ -17,6 +17,7 @@ from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.points import PointBatch
 from gradmill_server.engine.program import Evaluation
 from gradmill_server.serving.call import CallContext
+from gradmill_server.serving.guard import Guard, Work, guarded
 from gradmill_server.serving.prepared import PreparedCall
 from gradmill_server.serving.telemetry import Outcome, Stage
 from gradmill_server.serving.wire.envelope import Envelope
@@ -51,6 +52,7 @@ class PreparedPass:
         envelope: the points, in the request's memory, which lives as long as this.
         context: the call.
         limits: bounds on one evaluation.
+        guard: hears of what is worked on.
         submitted: when it began to wait.
     """
 
@@ -58,6 +60,7 @@ class PreparedPass:
     envelope: Envelope
     context: CallContext
     limits: Limits
+    guard: Guard
     submitted: float = field(default_factory=time.monotonic)
 
     @property
@@ -98,7 +101,8 @@ class PreparedPass:
         bound = time.monotonic()
         prepared = self.prepared
         points = PointBatch(prepared.inputs, self.envelope.rows, matrix=matrix)
-        evaluation = prepared.kept.program.evaluate(points, self.limits, self.context.checkpoint)
+        with guarded(self.guard, prepared.function.digest, Work.PASS, self.context.deadline):
+            evaluation = prepared.kept.program.evaluate(points, self.limits, self.context.checkpoint)
         self.context.checkpoint()
         computed = time.monotonic()
         prepared.kept.cost.learn(self.points, computed - bound)
@@ -116,7 +120,9 @@ class PreparedPass:
                 message = "every caller has gone"
                 raise Cancelled(message)
 
-        evaluation = self.prepared.kept.program.evaluate(points, self.limits, checkpoint)
+        latest = max(companion.context.deadline for companion in companions)
+        with guarded(self.guard, self.prepared.function.digest, Work.PASS, latest):
+            evaluation = self.prepared.kept.program.evaluate(points, self.limits, checkpoint)
         computed = time.monotonic()
         self.prepared.kept.cost.learn(len(matrix), computed - bound)
         answers: list[Computed] = []

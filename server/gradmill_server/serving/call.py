@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 from gradmill_server.engine.errors import Cancelled, DeadlineExceeded
+
+Peer = str | Callable[[], str]
+"""The address that a call comes from, or what finds it out."""
 
 
 class CallContext:
@@ -15,23 +19,32 @@ class CallContext:
         deadline: when the answer is too late, in seconds of `time.monotonic`; infinite for never.
         ceiling_seconds: the time the server allowed, when that and not the caller's wish set the deadline.
         cancelled: whether nobody waits for the answer any more. Set once, never cleared.
-        peer: the address that the call came from, as text for the log.
         tenant: who calls, by the name that credentials give; empty without. What is kept between calls is kept for it.
-        caller: who takes turns with others: the tenant, or the address of a caller without a name.
     """
 
-    __slots__ = ("caller", "cancelled", "ceiling_seconds", "deadline", "peer", "tenant")
+    __slots__ = ("_peer", "cancelled", "ceiling_seconds", "deadline", "tenant")
 
     def __init__(
-        self, *, deadline: float = math.inf, ceiling_seconds: float | None = None, peer: str = "", caller: str = ""
+        self, *, deadline: float = math.inf, ceiling_seconds: float | None = None, peer: Peer = "", caller: str = ""
     ) -> None:
-        """Start a call that is wanted."""
+        """Start a call that is wanted. The peer may be given by what finds it out, for few calls need to know."""
         self.deadline = deadline
         self.ceiling_seconds = ceiling_seconds
         self.cancelled = False
-        self.peer = peer
+        self._peer = peer
         self.tenant = caller
-        self.caller = caller or peer
+
+    @property
+    def peer(self) -> str:
+        """The address that the call came from."""
+        if not isinstance(self._peer, str):
+            self._peer = self._peer()
+        return self._peer
+
+    @property
+    def caller(self) -> str:
+        """Who takes turns with others."""
+        return self.tenant or self.peer
 
     @classmethod
     def arriving(
@@ -40,7 +53,7 @@ class CallContext:
         *,
         default_seconds: float,
         maximum_seconds: float,
-        peer: str = "",
+        peer: Peer = "",
         caller: str = "",
     ) -> CallContext:
         """Start a call that arrives now.
@@ -70,7 +83,7 @@ class CallContext:
             deadline, ceiling_seconds = now + maximum_seconds, maximum_seconds
         if wished_seconds is not None and now + wished_seconds < deadline:
             deadline, ceiling_seconds = now + wished_seconds, None
-        return CallContext(deadline=deadline, ceiling_seconds=ceiling_seconds, peer=self.peer, caller=self.tenant)
+        return CallContext(deadline=deadline, ceiling_seconds=ceiling_seconds, peer=self._peer, caller=self.tenant)
 
     @property
     def remaining_seconds(self) -> float:

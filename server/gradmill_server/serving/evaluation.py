@@ -24,12 +24,13 @@ from gradmill_server.serving.costs import LearnedCost
 from gradmill_server.serving.errand import Errand
 from gradmill_server.serving.errors import DeadlineTooShort, QueueTooSlow
 from gradmill_server.serving.functions import FunctionStore, Lookup
+from gradmill_server.serving.guard import Guard, Work, guarded
 from gradmill_server.serving.pool import Completed, WorkerPool
 from gradmill_server.serving.prepared import PreparedCall, PreparedCalls
 from gradmill_server.serving.programs import ProgramLookup, ProgramStore
 from gradmill_server.serving.reduction import evaluate_reduced
 from gradmill_server.serving.security.quotas import Quotas
-from gradmill_server.serving.telemetry import Joined, Stage, Telemetry
+from gradmill_server.serving.telemetry import Joined, Outcome, Stage, Telemetry
 from gradmill_server.serving.wire.arrays import Encoding
 from gradmill_server.serving.wire.directions import Directions, part
 from gradmill_server.serving.wire.envelope import Envelope, open_envelope
@@ -63,6 +64,7 @@ class Evaluator:
         limits: Limits,
         telemetry: Telemetry,
         quotas: Quotas,
+        guard: Guard,
         *,
         inline_seconds: float,
     ) -> None:
@@ -76,6 +78,7 @@ class Evaluator:
             limits: bounds on one evaluation.
             telemetry: hears of what was computed.
             quotas: charges callers for points.
+            guard: hears of what is worked on.
             inline_seconds: the predicted seconds up to which a pass runs on the event loop.
         """
         self.functions = functions
@@ -85,6 +88,7 @@ class Evaluator:
         self._limits = limits
         self._telemetry = telemetry
         self._quotas = quotas
+        self._guard = guard
         self._inline_seconds = inline_seconds
         self._spent_seconds = 0.0
 
@@ -104,13 +108,26 @@ class Evaluator:
 
     def evaluate_here(self, envelope: Envelope, prepared: PreparedCall, context: CallContext) -> bytes:
         """Return the bytes of the answer to a small call, computed here and now. Raises EngineError."""
-        self._quotas.charge_points(context.caller, envelope.rows)
+        points = envelope.rows
+        self._begin(prepared.function.digest, context, points)
         if not self._spent_seconds:
             asyncio.get_running_loop().call_soon(self._begin_turn)
-        computed = PreparedPass(prepared, envelope, context, self._limits).alone()
+        computed = PreparedPass(prepared, envelope, context, self._limits, self._guard).alone()
         self._spent_seconds += computed.compute_seconds + computed.encode_seconds
-        self._count(prepared, computed, 0.0, Joined.INLINE)
+        self._telemetry.computed_here(
+            prepared.kinds,
+            points,
+            points * prepared.node_count,
+            computed.compute_seconds,
+            computed.encode_seconds,
+        )
         return computed.body
+
+    def _begin(self, digest: bytes, context: CallContext, points: int) -> None:
+        """Refuse a call of a function in quarantine, or of a caller beyond its quota."""
+        self._guard.check(digest)
+        if not self._quotas.is_unlimited:
+            self._quotas.charge_points(context.caller, points)
 
     def _begin_turn(self) -> None:
         self._spent_seconds = 0.0
@@ -121,10 +138,10 @@ class Evaluator:
         Raises:
             EngineError: the call's failure.
         """
-        self._quotas.charge_points(context.caller, envelope.rows)
+        self._begin(prepared.function.digest, context, envelope.rows)
         cost = prepared.kept.cost
         errand = _errand(context, prepared.function.digest, cost, envelope.rows)
-        passenger = PreparedPass(prepared, envelope, context, self._limits)
+        passenger = PreparedPass(prepared, envelope, context, self._limits, self._guard)
         try:
             completed: Completed[Computed] = await self._pool.carry(passenger, errand)
         except (DeadlineTooShort, QueueTooSlow):
@@ -135,8 +152,10 @@ class Evaluator:
 
     def _count(self, prepared: PreparedCall, computed: Computed, queue_seconds: float, joined: Joined) -> None:
         telemetry = self._telemetry
+        telemetry.looked_up("function", Outcome.HIT)
+        telemetry.looked_up("program", Outcome.HIT)
         telemetry.wishes_granted(prepared.kinds)
-        telemetry.points_computed(computed.points, computed.points * prepared.kept.program.node_count)
+        telemetry.points_computed(computed.points, computed.points * prepared.node_count)
         telemetry.stage_finished(Stage.QUEUE, queue_seconds)
         telemetry.stage_finished(Stage.COMPUTE, computed.compute_seconds)
         telemetry.stage_finished(Stage.ENCODE, computed.encode_seconds)
@@ -158,7 +177,8 @@ class Evaluator:
         found = await self.programs.find(lookup.function, call.wants, call.options, context)
         if envelope is not None and _is_plain(call):
             self._calls.keep(envelope, context.tenant, lookup, found)
-        self._quotas.charge_points(context.caller, call.points.rows(self._limits.maximum_points))
+        points = call.points.rows(self._limits.maximum_points)
+        self._begin(lookup.function.digest, context, points)
         earlier_queue = lookup.queue_seconds + found.queue_seconds
         submitted = time.monotonic()
 
@@ -167,7 +187,7 @@ class Evaluator:
             return self._compute(call, lookup, found, context, queue_seconds)
 
         cost = found.kept.cost
-        errand = _errand(context, lookup.function.digest, cost, call.points.rows(self._limits.maximum_points))
+        errand = _errand(context, lookup.function.digest, cost, points)
         try:
             completed = await self._pool.run(work, errand, still_wanted=lambda: not context.cancelled)
         except (DeadlineTooShort, QueueTooSlow):
@@ -197,7 +217,8 @@ class Evaluator:
         points = call.points.bind(lookup.function.graph.inputs, self._limits)
         directions = bind_directions(call.wants, found.program.wants, lookup.function.graph, points.count)
         bound = time.monotonic()
-        evaluation = self._evaluated(call.reduction, found.program, points, directions, context)
+        with guarded(self._guard, lookup.function.digest, Work.PASS, context.deadline):
+            evaluation = self._evaluated(call.reduction, found.program, points, directions, context)
         context.checkpoint()
         computed = time.monotonic()
         found.kept.cost.learn(points.count, computed - bound)

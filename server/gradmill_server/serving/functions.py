@@ -13,6 +13,7 @@ from gradmill_server.serving.cache import ByteBoundedCache, Shelf
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.errand import Errand
 from gradmill_server.serving.errors import DigestUnknown
+from gradmill_server.serving.guard import Guard, Work, guarded
 from gradmill_server.serving.pool import Completed, WorkerPool
 from gradmill_server.serving.single_flight import Abandoned, SingleFlight
 from gradmill_server.serving.telemetry import Outcome, Telemetry
@@ -56,7 +57,9 @@ class Lookup:
 class FunctionStore:
     """Finds functions by digest, and takes in those that come in full. Used from the event loop only."""
 
-    def __init__(self, cache: ByteBoundedCache, pool: WorkerPool, limits: Limits, telemetry: Telemetry) -> None:
+    def __init__(
+        self, cache: ByteBoundedCache, pool: WorkerPool, limits: Limits, telemetry: Telemetry, guard: Guard
+    ) -> None:
         """Keep functions in a part of the cache."""
         self._functions: Shelf[StoredFunction] = Shelf(cache, "function")
         self._digests: Shelf[bytes] = Shelf(cache, "source")
@@ -64,6 +67,7 @@ class FunctionStore:
         self._pool = pool
         self._limits = limits
         self._telemetry = telemetry
+        self._guard = guard
 
     def here(self, tenant: str, wanted: bytes) -> StoredFunction | None:
         """Return a tenant's function by its digest; None when it is not here."""
@@ -108,8 +112,14 @@ class FunctionStore:
             if not still_wanted():
                 raise Abandoned
 
+        self._guard.check(reference.source_key)
+
+        def work() -> StoredFunction:
+            with guarded(self._guard, reference.source_key, Work.COMPILE):
+                return stored(reference.read(self._limits, checkpoint), checkpoint)
+
         completed = await self._pool.run(
-            lambda: stored(reference.read(self._limits, checkpoint), checkpoint),
+            work,
             Errand(context.caller, reference.source_key),
             still_wanted=still_wanted,
         )

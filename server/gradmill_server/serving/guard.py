@@ -7,6 +7,8 @@ So whoever finds a dead process knows what it was working on, and a function tha
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 
@@ -44,6 +46,16 @@ class Guard:
 
     def end(self, note: int) -> None:
         """Note that work has ended, well or not; the process is still there."""
+
+
+@contextmanager
+def guarded(guard: Guard, digest: bytes, work: Work, deadline: float = math.inf) -> Iterator[None]:
+    """Let a guard know of work for as long as it lasts."""
+    note = guard.begin(digest, work, deadline)
+    try:
+        yield
+    finally:
+        guard.end(note)
 
 
 UNGUARDED = Guard()

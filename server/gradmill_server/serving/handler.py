@@ -13,10 +13,11 @@ from gradmill_server.engine.program import Options
 from gradmill_server.serving.admission import Admission, AdmissionLimits
 from gradmill_server.serving.answering import Answering
 from gradmill_server.serving.cache import ByteBoundedCache
-from gradmill_server.serving.call import CallContext
+from gradmill_server.serving.call import CallContext, Peer
 from gradmill_server.serving.errand import Errand
 from gradmill_server.serving.evaluation import Evaluator
 from gradmill_server.serving.functions import FunctionStore, StoredFunction, stored
+from gradmill_server.serving.guard import UNGUARDED, Guard
 from gradmill_server.serving.pool import WorkerPool
 from gradmill_server.serving.prepared import PreparedCall, PreparedCalls
 from gradmill_server.serving.processors import processors
@@ -47,7 +48,9 @@ class Handler:
         quotas: what callers are charged by.
     """
 
-    def __init__(self, settings: Settings, telemetry: Telemetry = SILENT, *, quotas: Quotas = UNLIMITED) -> None:
+    def __init__(
+        self, settings: Settings, telemetry: Telemetry = SILENT, *, quotas: Quotas = UNLIMITED, guard: Guard = UNGUARDED
+    ) -> None:
         """Start the workers; needs a running event loop. `close` ends them."""
         self.settings = settings
         self.quotas = quotas
@@ -64,16 +67,17 @@ class Handler:
         )
         self._answering = Answering(self.admission, telemetry, quotas)
         self._reader = Reader(self.pool)
-        self._functions = FunctionStore(self.cache, self.pool, settings.limits, telemetry)
-        self._programs = ProgramStore(self.cache, self.pool, settings.limits, telemetry)
+        self._functions = FunctionStore(self.cache, self.pool, settings.limits, telemetry, guard)
+        self._programs = ProgramStore(self.cache, self.pool, settings.limits, telemetry, guard)
         self._evaluator = Evaluator(
             self._functions,
             self._programs,
-            PreparedCalls(self.cache, self._functions, self._programs, telemetry),
+            PreparedCalls(self.cache, self._functions, self._programs),
             self.pool,
             settings.limits,
             telemetry,
             quotas,
+            guard,
             inline_seconds=settings.inline_seconds,
         )
         self._draining = asyncio.Event()
@@ -84,12 +88,12 @@ class Handler:
             "ListOperations": self._list_operations,
         }
 
-    def context(self, time_remaining: float | None, peer: str = "", caller: str = "") -> CallContext:
+    def context(self, time_remaining: float | None, peer: Peer = "", caller: str = "") -> CallContext:
         """Return the context of a call that arrives now.
 
         Args:
             time_remaining: seconds until the caller's deadline; None when there is none.
-            peer: the address that it comes from, for the log.
+            peer: the address that it comes from, or what finds it out.
             caller: who calls, where credentials say so.
         """
         return CallContext.arriving(

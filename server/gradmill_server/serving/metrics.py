@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gradmill_server.engine.wants import Kind
 from gradmill_server.serving import metric_families as families
@@ -43,6 +43,7 @@ _COUNTERS_FROM_ZERO: tuple[Series, ...] = (
     _NODE_EVALUATIONS,
     *_PLACED.values(),
 )
+_HERE = (_LOOKUPS["function", Outcome.HIT], _LOOKUPS["program", Outcome.HIT], _PLACED[Joined.INLINE])
 _HISTOGRAMS_FROM_ZERO: tuple[Series, ...] = (*_STAGES.values(), _PASS_CALLS, _PASS_POINTS)
 """What a scrape shows before anything happened: all series whose labels are known beforehand."""
 
@@ -144,6 +145,29 @@ class Metrics(Telemetry):
     def call_placed(self, joined: Joined) -> None:
         """Count how a call was computed."""
         self._tally().counters[_PLACED[joined]] += 1
+
+    def computed_here(
+        self,
+        kinds: Sequence[Kind],
+        points: int,
+        node_evaluations: int,
+        compute_seconds: float,
+        encode_seconds: float,
+    ) -> None:
+        """Count all of a small call at once, in a third of the time."""
+        tally = self._tally()
+        counters, observe = tally.counters, tally.observe
+        for series in _HERE:
+            counters[series] += 1
+        for kind in kinds:
+            counters[_KINDS[kind]] += 1
+        counters[_POINTS] += points
+        counters[_NODE_EVALUATIONS] += node_evaluations
+        observe(_STAGES[Stage.QUEUE], 0.0, families.STAGE_SECONDS.bounds)
+        observe(_STAGES[Stage.COMPUTE], compute_seconds, families.STAGE_SECONDS.bounds)
+        observe(_STAGES[Stage.ENCODE], encode_seconds, families.STAGE_SECONDS.bounds)
+        observe(_PASS_CALLS, 1, families.PASS_CALLS.bounds)
+        observe(_PASS_POINTS, points, families.PASS_POINTS.bounds)
 
     def _tally(self) -> _Tally:
         try:

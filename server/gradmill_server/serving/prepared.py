@@ -10,7 +10,6 @@ from gradmill_server.engine.wants import Kind
 from gradmill_server.serving.cache import ByteBoundedCache, Shelf
 from gradmill_server.serving.functions import FunctionStore, Lookup, StoredFunction
 from gradmill_server.serving.programs import KeptProgram, ProgramLookup, ProgramStore
-from gradmill_server.serving.telemetry import Outcome, Telemetry
 from gradmill_server.serving.wire.answers import AnswerWriter, Layout
 from gradmill_server.serving.wire.envelope import Envelope
 
@@ -18,7 +17,11 @@ _BYTES = 1_500
 """About what a prepared call occupies: its writer with a few results, the objects around it."""
 
 
-@dataclass(frozen=True, slots=True)
+_LOOK_EVERY = 16
+"""Hits after which a prepared call looks whether its function and program are in the cache still."""
+
+
+@dataclass(slots=True)
 class PreparedCall:
     """What every call with one head asks for: results at each point, of points that come as a matrix.
 
@@ -29,7 +32,9 @@ class PreparedCall:
         columns: the elements of all inputs at a point.
         element_type: that of the function.
         kinds: what is wanted.
+        node_count: the values computed at each point.
         writer: writes the answers.
+        hits: how often it was asked for.
     """
 
     function: StoredFunction
@@ -38,7 +43,9 @@ class PreparedCall:
     columns: int
     element_type: ElementType
     kinds: tuple[Kind, ...]
+    node_count: int
     writer: AnswerWriter
+    hits: int = 0
 
     def fits(self, envelope: Envelope) -> bool:
         """Whether the points have the function's shape and type; what does not is for the parser to refuse."""
@@ -48,28 +55,27 @@ class PreparedCall:
 class PreparedCalls:
     """Prepared calls by tenant and head. Used from the event loop only."""
 
-    def __init__(
-        self, cache: ByteBoundedCache, functions: FunctionStore, programs: ProgramStore, telemetry: Telemetry
-    ) -> None:
+    def __init__(self, cache: ByteBoundedCache, functions: FunctionStore, programs: ProgramStore) -> None:
         """Keep them in a part of the cache."""
         self._calls: Shelf[PreparedCall] = Shelf(cache, "call")
         self._functions = functions
         self._programs = programs
-        self._telemetry = telemetry
 
     def find(self, envelope: Envelope, tenant: str) -> PreparedCall | None:
         """Return what a request asks for, while its function and program are here; None for what has to be parsed."""
         prepared = self._calls.get(tenant, envelope.head)
         if prepared is None or not prepared.fits(envelope):
             return None
-        # Both are asked for, so that they count as used and are not evicted before the call that needs them.
-        if self._functions.here(tenant, prepared.function.digest) is not prepared.function:
+        prepared.hits += 1
+        if prepared.hits % _LOOK_EVERY == 0 and not self._is_here(prepared, tenant):
             return None
-        if self._programs.here(tenant, prepared.kept.key) is not prepared.kept:
-            return None
-        self._telemetry.looked_up("function", Outcome.HIT)
-        self._telemetry.looked_up("program", Outcome.HIT)
         return prepared
+
+    def _is_here(self, prepared: PreparedCall, tenant: str) -> bool:
+        """Whether function and program are in the cache. Both are asked for, so that they count as used."""
+        function = self._functions.here(tenant, prepared.function.digest)
+        kept = self._programs.here(tenant, prepared.kept.key)
+        return function is prepared.function and kept is prepared.kept
 
     def keep(self, envelope: Envelope, tenant: str, function: Lookup, program: ProgramLookup) -> None:
         """Remember what a request asked for."""
@@ -83,6 +89,7 @@ class PreparedCalls:
             sum(size(entry.shape) for entry in inputs),
             element_type_of(inputs),
             tuple(want.kind for want in program.program.wants),
+            program.program.node_count,
             AnswerWriter(layout),
         )
         self._calls.put(tenant, envelope.head, prepared, _BYTES + len(envelope.head))

@@ -14,6 +14,7 @@ from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.costs import LearnedCost
 from gradmill_server.serving.errand import Errand
 from gradmill_server.serving.functions import StoredFunction
+from gradmill_server.serving.guard import Guard, Work, guarded
 from gradmill_server.serving.pool import Completed, WorkerPool
 from gradmill_server.serving.single_flight import Abandoned, SingleFlight
 from gradmill_server.serving.telemetry import Outcome, Stage, Telemetry
@@ -64,7 +65,9 @@ class ProgramStore:
     a program is made of the wishes in full; the way they were written is kept as another name for that key.
     """
 
-    def __init__(self, cache: ByteBoundedCache, pool: WorkerPool, limits: Limits, telemetry: Telemetry) -> None:
+    def __init__(
+        self, cache: ByteBoundedCache, pool: WorkerPool, limits: Limits, telemetry: Telemetry, guard: Guard
+    ) -> None:
         """Keep programs in a part of the cache."""
         self._programs: Shelf[KeptProgram] = Shelf(cache, "program")
         self._keys: Shelf[bytes] = Shelf(cache, "wishes")
@@ -73,6 +76,7 @@ class ProgramStore:
         self._pool = pool
         self._limits = limits
         self._telemetry = telemetry
+        self._guard = guard
 
     def here(self, tenant: str, key: bytes) -> KeptProgram | None:
         """Return a tenant's program by its key; None when it is not here."""
@@ -135,12 +139,15 @@ class ProgramStore:
         context: CallContext,
         still_wanted: Callable[[], bool],
     ) -> Completed[KeptProgram]:
+        self._guard.check(function.digest)
+
         def checkpoint() -> None:
             if not still_wanted():
                 raise Abandoned
 
         def work() -> KeptProgram:
-            program = compile_program(function.graph, resolved.wants, options, self._limits, checkpoint)
+            with guarded(self._guard, function.digest, Work.COMPILE):
+                program = compile_program(function.graph, resolved.wants, options, self._limits, checkpoint)
             return KeptProgram(resolved.key, program, LearnedCost(program.node_count))
 
         errand = Errand(context.caller, function.digest, _COMPILE_SECONDS_PER_NODE * len(function.graph.nodes))

@@ -143,7 +143,7 @@ def _unary(handler: Handler, name: str, gate: Gate | None) -> _UnaryBehaviour:
     async def answer(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         try:
             caller = gate.caller(name, context) if gate is not None else ""
-            return await handler.call(name, body, handler.context(context.time_remaining(), context.peer(), caller))
+            return await handler.call(name, body, handler.context(context.time_remaining(), context.peer, caller))
         except RpcFailure as failure:
             await _abort(context, failure)
 
@@ -176,7 +176,7 @@ def _open_call(context: grpc.aio.ServicerContext[bytes, bytes], visit: Visit | N
         context.time_remaining(),
         default_seconds=math.inf,
         maximum_seconds=math.inf,
-        peer=context.peer(),
+        peer=context.peer,
         caller=visit.caller if visit is not None else "",
     )
 

@@ -47,6 +47,9 @@ class Quotas:
 
     A caller may save up what `burst_seconds` bring, and have that at once. A request with more points than that is let
     through when the caller has all it can save up, and what it is short of is waited for afterwards.
+
+    Attributes:
+        is_unlimited: whether nobody is ever refused, so that nobody need be charged.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class Quotas:
         self._own = own
         self._burst_seconds = burst_seconds
         self._clock = clock
-        self._unlimited = own is None and default == Quota()
+        self.is_unlimited = own is None and default == Quota()
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
 
     @property
@@ -82,7 +85,7 @@ class Quotas:
 
     def charge_request(self, caller: str) -> None:
         """Charge a caller for a request, or for a message of a stream. Raises RequestQuotaExceeded."""
-        if self._unlimited:
+        if self.is_unlimited:
             return
         account = self._account(caller)
         if account.requests is not None:
@@ -90,7 +93,7 @@ class Quotas:
 
     def charge_points(self, caller: str, points: int) -> None:
         """Charge a caller for points that are to be computed. Raises PointQuotaExceeded."""
-        if self._unlimited:
+        if self.is_unlimited:
             return
         account = self._account(caller)
         if account.points is not None:

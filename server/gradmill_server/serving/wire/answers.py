@@ -6,6 +6,7 @@ The bytes are those of an `EvaluateResponse`, field by field in the order of the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ OUTCOME_OF = {
     Outcome.SHARED: service_pb2.CACHE_OUTCOME_SHARED,
 }
 
-_NANOSECONDS = 1_000_000_000
+_MICROSECONDS = 1_000_000
 
 Result = service_pb2.Result
 Response = service_pb2.EvaluateResponse
@@ -153,14 +154,17 @@ _NANOS = tag(duration_pb2.Duration.NANOS_FIELD_NUMBER, VARINT)
 
 
 def _timings(seconds: Mapping[Stage, float]) -> bytes:
-    written = b"".join([mark + _duration(seconds.get(stage, 0.0)) for stage, mark in _STAGE_TAGS])
+    written = b"".join(
+        [mark + _duration(round(seconds.get(stage, 0.0) * _MICROSECONDS)) for stage, mark in _STAGE_TAGS]
+    )
     return _TIMINGS + varint(len(written)) + written
 
 
-def _duration(seconds: float) -> bytes:
+@functools.lru_cache(maxsize=4_096)
+def _duration(microseconds: int) -> bytes:
     """Return a `google.protobuf.Duration` with its length before it."""
-    whole, nanoseconds = divmod(round(seconds * _NANOSECONDS), _NANOSECONDS)
+    whole, rest = divmod(microseconds, _MICROSECONDS)
     written = _SECONDS + varint(whole) if whole else b""
-    if nanoseconds:
-        written += _NANOS + varint(nanoseconds)
+    if rest:
+        written += _NANOS + varint(rest * 1_000)
     return varint(len(written)) + written
