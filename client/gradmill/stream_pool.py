@@ -79,7 +79,7 @@ class _Message:
     sequence: int
     body: bytes
     deadline: float
-    metadata: Metadata
+    metadata: Metadata = field(repr=False)  # may hold a token
     done: Done | None
     stream: _Stream | None = None
     cancel_call: Callable[[], object] | None = None
@@ -89,7 +89,7 @@ class _Message:
 class _Stream:
     """A stream and its messages under way, those that were given up included: the server still answers them."""
 
-    metadata: Metadata
+    metadata: Metadata = field(repr=False)  # may hold a token
     link: Link = field(init=False)
     messages: dict[int, _Message] = field(default_factory=dict)
 
