@@ -53,7 +53,7 @@ _KEEPALIVE_MILLISECONDS = 60_000
 _KEEPALIVE_TIMEOUT_MILLISECONDS = 20_000
 """A connection whose other end is gone is noticed and closed, though nothing is sent on it."""
 
-_IDLE_MILLISECONDS = 30 * 60_000
+_IDLE_MILLISECONDS = 5 * 60_000
 """A connection without calls is closed after so long; a client opens another when it has something to ask."""
 
 
