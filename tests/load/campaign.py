@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gradmill import RetryPolicy
+
 from tests.load.canary import Canary
 from tests.load.cases import wrong_requests
 from tests.load.chaos_proxy import ChaosProxy
@@ -31,6 +33,9 @@ _AFTER_OUTAGE_SECONDS = 1.5
 
 _STOP_SECONDS = 90.0
 _PROXIED_SHARE = 0.2
+_PATIENT = RetryPolicy(maximum_attempts=40, budget=1_000)
+"""Of a client that is told to outlast a server that starts anew, again and again, on a machine that is busy besides."""
+
 Tell = Callable[[str], None]
 
 
@@ -48,8 +53,6 @@ class Profile:
         rate: raw requests and streams begun in a second.
         client_pause_seconds: between two calls of each caller that uses the project's own client.
         storm_size: of storms, 1 for what two busy cores take in a second or two.
-        client_retry_budget: repetitions that the project's own client may spend without a success between them. Each
-            outage of the whole server takes some from every caller, so faults in a quick row need more than usual.
     """
 
     name: str
@@ -61,7 +64,6 @@ class Profile:
     rate: float
     client_pause_seconds: float
     storm_size: float
-    client_retry_budget: int
 
 
 @dataclass(slots=True)
@@ -150,7 +152,7 @@ class Campaign:
                 self._server.address,
                 RETRYING,
                 profile.client_pause_seconds,
-                profile.client_retry_budget,
+                _PATIENT,
                 sdk_cases,
             )
             raw = [RawPlan(*plan, cases, wrong) for plan in self._roads(proxy.address)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradmill import RetryPolicy
-
 from tests.load.campaign import Profile
 from tests.load.faults import FAULTS
 
@@ -20,7 +18,6 @@ PROFILES: Mapping[str, Profile] = {
         rate=40.0,
         client_pause_seconds=0.4,
         storm_size=0.25,
-        client_retry_budget=1_000,
     ),
     "half-hour": Profile(
         name="half-hour",
@@ -32,7 +29,6 @@ PROFILES: Mapping[str, Profile] = {
         rate=70.0,
         client_pause_seconds=0.3,
         storm_size=1.0,
-        client_retry_budget=RetryPolicy().budget,
     ),
 }
 """Every profile."""

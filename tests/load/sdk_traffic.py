@@ -56,7 +56,7 @@ class SdkPlan:
 
     Attributes:
         pause_seconds: between two calls of a caller.
-        retry_budget: repetitions that may be spent without a success between them, by each client.
+        retries: how patient the clients are.
     """
 
     name: str
@@ -64,7 +64,7 @@ class SdkPlan:
     address: str
     scope: str
     pause_seconds: float
-    retry_budget: int
+    retries: gm.RetryPolicy
     cases: tuple[SdkCase, ...]
 
 
@@ -79,8 +79,7 @@ class SdkTraffic:
     async def run(self) -> None:
         """Call until told to stop."""
         thread = asyncio.to_thread(self._call_blocking, random.Random(f"{self.plan.seed} blocking"))
-        retries = gm.RetryPolicy(budget=self.plan.retry_budget)
-        async with gm.connect_async(self.plan.address, timeout=CALL_SECONDS, retries=retries) as client:
+        async with gm.connect_async(self.plan.address, timeout=CALL_SECONDS, retries=self.plan.retries) as client:
             callers = [self._call(client, random.Random(f"{self.plan.seed} {each}")) for each in range(_ASYNC_CALLERS)]
             await asyncio.gather(thread, *callers)
 
@@ -89,8 +88,7 @@ class SdkTraffic:
         self._stopping.set()
 
     def _call_blocking(self, chance: random.Random) -> None:
-        retries = gm.RetryPolicy(budget=self.plan.retry_budget)
-        with gm.connect(self.plan.address, timeout=CALL_SECONDS, retries=retries) as client:
+        with gm.connect(self.plan.address, timeout=CALL_SECONDS, retries=self.plan.retries) as client:
             while not self._stopping.wait(chance.expovariate(1 / self.plan.pause_seconds)):
                 case, number, began = self._begin(chance)
                 result: gm.Result | gm.GradmillError

@@ -29,8 +29,7 @@ async def run(laboratory: Laboratory) -> list[Figure]:
     async with laboratory.server() as server:
         canary = Canary(server, (await asyncio.to_thread(learned_cases, server.address, laboratory.seed))[0])
         cases = await asyncio.to_thread(learned_sdk_cases, server.address, laboratory.seed)
-        budget = RetryPolicy().budget
-        plan = SdkPlan("sdk", laboratory.seed, server.address, RETRYING, 0.02, budget, cases)
+        plan = SdkPlan("sdk", laboratory.seed, server.address, RETRYING, 0.02, RetryPolicy(), cases)
         recorder = Recorder()
         traffic = SdkTraffic(plan, recorder)
         calling = asyncio.create_task(traffic.run())

@@ -30,7 +30,6 @@ async def run(laboratory: Laboratory) -> list[Figure]:
         rate=120.0,
         client_pause_seconds=0.2,
         storm_size=1.0,
-        client_retry_budget=50,
     )
     flags = ["--cache-bytes", str(_CACHE_BYTES), *laboratory.flags]
     campaign = Campaign(profile, laboratory.seed, laboratory.folder, flags, laboratory.tell)
