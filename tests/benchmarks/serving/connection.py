@@ -149,7 +149,7 @@ class Connection:
         if kind == _DATA:
             self._take_data(stream, payload)
         elif kind == _HEADERS and flags & _END_STREAM:
-            self._end(stream)
+            self._end(stream, payload)
         elif kind == _WINDOW_UPDATE:
             more = int.from_bytes(payload, "big")
             if stream == 0:
@@ -177,10 +177,11 @@ class Connection:
             data = data[place:]
         self._unfinished[stream] = data
 
-    def _end(self, stream: int) -> None:
+    def _end(self, stream: int, trailers: bytes) -> None:
         data = self._unfinished.pop(stream)
-        if stream in self._windows:
-            raise WrongAnswerError("the server ended the stream")  # noqa: EM101, TRY003 - said once
+        if not data or stream in self._windows:
+            text = f"the server refused a call, or ended a stream: {trailers!r}"
+            raise WrongAnswerError(text)
         self.answers.append((stream, data[_PREFIX_BYTES:]))
 
     def _take_settings(self, payload: bytes) -> None:

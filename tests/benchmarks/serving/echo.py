@@ -149,7 +149,8 @@ def _waiting(found: Findings) -> Line:
     ours, theirs = (_waits(found, row) for row in (OURS, ECHO))
     times = ratio(ours, theirs)
     if times is None:
-        return Line(claim, required, NOT_MEASURED, None)
+        reasons = (entry.reason for row in (OURS, ECHO) if (entry := found.get(Place(row, HALF_LOAD))))
+        return Line(claim, required, next(filter(None, reasons), NOT_MEASURED), None)
     shown = f"{times:.2f} ({_milliseconds(ours)} by {_milliseconds(theirs)} ms)"
     return Line(claim, required, shown, times <= WAIT_ALLOWED)
 
