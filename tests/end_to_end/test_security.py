@@ -63,6 +63,14 @@ class House:
         return jwt.encode(claims, key or self.issuer, "RS256")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_process() -> Iterator[None]:
+    """Let servers be one process, which counts quotas and reads files for itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADMILL_PROCESSES", "1")
+        yield
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     """Write the files of one server for the whole module."""
