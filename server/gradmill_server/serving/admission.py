@@ -15,6 +15,7 @@ from gradmill_server.serving.errors import (
     TooManyCalls,
     TooManyStreams,
 )
+from gradmill_server.serving.memory import MemoryGauge
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,10 @@ class Admission:
         closed: whether everything is refused.
     """
 
-    def __init__(self, limits: AdmissionLimits) -> None:
+    def __init__(self, limits: AdmissionLimits, memory: MemoryGauge | None = None) -> None:
         """Start open, with nothing being answered."""
         self._limits = limits
+        self._memory = memory or MemoryGauge()
         self.calls = 0
         self.request_bytes = 0
         self.streams = 0
@@ -75,8 +77,10 @@ class Admission:
             ShuttingDown: once closed.
             TooManyCalls, TooManyBytes: when the server has too much to answer.
             CallerTooManyCalls: when this caller has.
+            MemoryScarce: when the process has too little memory left for it.
         """
         self.check_open()
+        self._memory.admit(request_bytes)
         if self.calls >= self._limits.calls:
             raise TooManyCalls.beyond(self.calls + 1, self._limits.calls)
         if self._calls_of[caller] >= self._limits.caller_calls:

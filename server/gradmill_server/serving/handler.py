@@ -18,6 +18,7 @@ from gradmill_server.serving.errand import Errand
 from gradmill_server.serving.evaluation import Evaluator
 from gradmill_server.serving.functions import FunctionStore, StoredFunction, stored
 from gradmill_server.serving.guard import UNGUARDED, Guard
+from gradmill_server.serving.memory import MemoryGauge
 from gradmill_server.serving.pool import WorkerPool
 from gradmill_server.serving.prepared import PreparedCall, PreparedCalls
 from gradmill_server.serving.processors import processors
@@ -46,6 +47,7 @@ class Handler:
         pool: the threads that compile and compute.
         admission: what is being answered.
         quotas: what callers are charged by.
+        memory: how much memory is in use, as far as somebody looks.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Handler:
         self.quotas = quotas
         self.cache = ByteBoundedCache(settings.cache_bytes, settings.tenant_cache_bytes)
         self.pool = WorkerPool(workers=settings.workers or processors(), limits=_queue_limits(settings))
+        self.memory = MemoryGauge(settings.memory_bytes)
         self.admission = Admission(
             AdmissionLimits(
                 calls=settings.maximum_calls_in_flight,
@@ -63,7 +66,8 @@ class Handler:
                 streams=settings.maximum_streams,
                 caller_calls=settings.caller_calls_in_flight,
                 caller_streams=settings.caller_streams,
-            )
+            ),
+            self.memory,
         )
         self._answering = Answering(self.admission, telemetry, quotas)
         self._reader = Reader(self.pool)

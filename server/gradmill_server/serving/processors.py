@@ -19,12 +19,12 @@ def processors(cgroups: Path = _CGROUPS, own_cgroup: Path = _OWN_CGROUP) -> int:
         own_cgroup: the file that names this process's place in it.
     """
     bound_to = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quotas = [quota for folder in _folders(cgroups, own_cgroup) if (quota := _quota(folder)) is not None]
+    quotas = [quota for folder in control_groups(cgroups, own_cgroup) if (quota := _quota(folder)) is not None]
     return max(1, min([bound_to, *map(math.ceil, quotas)]))
 
 
-def _folders(cgroups: Path, own_cgroup: Path) -> Iterator[Path]:
-    """Yield the folders of this process's control group and of all that contain it."""
+def control_groups(cgroups: Path = _CGROUPS, own_cgroup: Path = _OWN_CGROUP) -> Iterator[Path]:
+    """Yield the folders of this process's control group and of all that contain it; arguments as for `processors`."""
     try:
         lines = own_cgroup.read_text().splitlines()
     except OSError:

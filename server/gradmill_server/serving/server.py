@@ -18,6 +18,7 @@ from gradmill_server.engine.backends.choice import backend_name, why_not_native
 from gradmill_server.serving import logs
 from gradmill_server.serving.exposition import MetricsServer
 from gradmill_server.serving.handler import Handler
+from gradmill_server.serving.memory import MemoryWatch, allowed_bytes
 from gradmill_server.serving.metrics import Metrics
 from gradmill_server.serving.options import SettingsError, read_settings
 from gradmill_server.serving.security.descriptors import raise_descriptor_limit
@@ -54,7 +55,10 @@ class Server:
         self.handler = Handler(settings, self._metrics, quotas=self._security.quotas)
         self._metrics.watch(self.handler)
         self._front = GrpcFront(self.handler, settings, self._security)
-        self._watching: asyncio.Task[None] | None = None
+        memory = self.handler.memory
+        memory.maximum_bytes = memory.maximum_bytes or allowed_bytes()
+        self._memory_watch = MemoryWatch(memory, self.handler.cache)
+        self._watching: list[asyncio.Task[None]] = []
         self._metrics_server: MetricsServer | None = None
         self.metrics_address = ""
 
@@ -67,7 +71,10 @@ class Server:
         """Listen, write the start record, warm up, and only then say SERVING. Raises ListenError."""
         self._start_metrics()
         await self._front.start()
-        self._watching = asyncio.create_task(self._security.watch())
+        self._watching = [
+            asyncio.create_task(self._security.watch()),
+            asyncio.create_task(self._memory_watch.run()),
+        ]
         logs.record(
             logging.INFO,
             "start",
@@ -119,8 +126,8 @@ class Server:
 
     async def close(self) -> None:
         """Close everything at once."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for watching in self._watching:
+            watching.cancel()
         await self._front.stop(0)
         await self.handler.close()
         if self._metrics_server is not None:

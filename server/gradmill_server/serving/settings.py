@@ -188,6 +188,16 @@ class Settings:
             WORK, "time for which a busy server holds a call back so that others join it", unit="seconds", minimum=0
         ),
     )
+    memory_bytes: int = field(
+        default=0,
+        metadata=_row(
+            WORK,
+            "memory of one process, of which the cache gives some back and calls are refused near it; 0 for the"
+            " process's share of what the control group or the machine has",
+            unit="bytes",
+            minimum=0,
+        ),
+    )
     cache_bytes: int = field(
         default=512 * _MEBIBYTE,
         metadata=_row(WORK, "memory for functions and programs kept between calls", unit="bytes", minimum=0),
