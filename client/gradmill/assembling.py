@@ -45,6 +45,13 @@ class Assembler:
         self._timings = np.zeros(4)
         self._cache = ""
         self._stable_forms: tuple[str, ...] = ()
+        self._columns: list[tuple[str, dict[str, FloatArray]]] | None = None
+        self._common: dict[str, Any] = {}
+
+    @property
+    def compute_seconds(self) -> float:
+        """What computing took the server."""
+        return float(self._timings[2])
 
     @property
     def patterns(self) -> dict[ArrayKey, SparsePattern]:
@@ -141,17 +148,38 @@ class Assembler:
         if self._plan.wish.reduction is not None:
             self._take_totals()
         kinds = {kind.name: self._of_kind(kind) for kind in self._plan.wish.kinds}
-        wants_jacobian = _JACOBIAN in self._plan.wish.kinds
+        return Result(values=kinds.pop("value", None), point_flags=self._flags, **self._common_parts(), **kinds)
+
+    def part(self, start: int, stop: int, *, is_one_point: bool) -> Result:
+        """Return what the answer to the only message says of some of its points, as if they had come alone.
+
+        For points in a matrix, and kinds without directions and without patterns, with no reduction.
+        """
+        if self._columns is None:
+            names = [output.name for output in self._plan.outputs]
+            self._columns = [
+                (kind.name, {name: self._arrays[ArrayKey(kind.number, name)] for name in names})
+                for kind in self._plan.wish.kinds
+            ]
+            self._common = self._common_parts()
+        kinds = {
+            name: self._by_output(lambda output: _rows(arrays[output], start, stop, is_one_point=is_one_point))  # noqa: B023 - called at once
+            for name, arrays in self._columns
+        }
         return Result(
-            values=kinds.pop("value", None),
-            point_flags=self._flags,
-            digest=self._plan.function.digest,
-            cache=self._cache,
-            timings=Timings(*self._timings.tolist()),
-            stable_forms=self._stable_forms,
-            jacobian_mode=self._by_output(lambda output: self._modes.get(output, "")) if wants_jacobian else None,
-            **kinds,
+            values=kinds.pop("value", None), point_flags=self._flags[start:stop].copy(), **self._common, **kinds
         )
+
+    def _common_parts(self) -> dict[str, Any]:
+        """Return what is the same for all points."""
+        wants_jacobian = _JACOBIAN in self._plan.wish.kinds
+        return {
+            "digest": self._plan.function.digest,
+            "cache": self._cache,
+            "timings": Timings(*self._timings.tolist()),
+            "stable_forms": self._stable_forms,
+            "jacobian_mode": self._by_output(lambda output: self._modes.get(output, "")) if wants_jacobian else None,
+        }
 
     def _take_totals(self) -> None:
         totals = self._sums.totals()
@@ -200,6 +228,13 @@ class Assembler:
         if kind.directions and self._plan.directions[kind.name].is_single:
             array = array[0]
         return float(array) if array.ndim == 0 else _writable(array)
+
+
+def _rows(array: FloatArray, start: int, stop: int, *, is_one_point: bool) -> float | FloatArray:
+    """Return some rows of an array in memory of their own; a point alone has no axis of points."""
+    if not is_one_point:
+        return array[start:stop].copy()
+    return float(array[start]) if array.ndim == 1 else array[start].copy()
 
 
 def _writable(array: FloatArray) -> FloatArray:

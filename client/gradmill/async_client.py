@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
+from gradmill.coalescing import Coalescer
 from gradmill.descriptions import FunctionInfo, OperationInfo
+from gradmill.driving import Submit
 from gradmill.errors import ClientClosedError
 from gradmill.explanation import Explanation
 from gradmill.flows import Flow
@@ -17,7 +20,7 @@ from gradmill.session import Session
 from gradmill.settings import Settings
 from gradmill.sources import FunctionLike
 from gradmill.transports import AsyncTransport, run_flow_async
-from gradmill.wishes import as_wish
+from gradmill.wishes import as_wish, has_directions
 
 T = TypeVar("T")
 
@@ -29,11 +32,25 @@ class AsyncClient:
     Belongs to one event loop; any number of its tasks may use it at a time.
     """
 
-    def __init__(self, transport: AsyncTransport, settings: Settings | None = None) -> None:
-        """Use a transport, and own it."""
+    def __init__(
+        self, transport: AsyncTransport, settings: Settings | None = None, *, submit: Submit | None = None
+    ) -> None:
+        """Use a transport, and own it.
+
+        Args:
+            transport: what carries the messages.
+            settings: how to behave.
+            submit: the transport's way to send evaluations by which small calls of several tasks are joined into
+                messages, where the settings agree; None never joins them.
+        """
+        settings = settings or Settings()
         self._transport = transport
-        self._session = Session(settings or Settings())
+        self._session = Session(settings)
         self._closed = False
+        self._coalescer: Coalescer | None = None
+        if submit is not None and settings.batching.coalesce:
+            loop = asyncio.get_running_loop()
+            self._coalescer = Coalescer(self._session, submit, loop.call_soon, loop.call_later)
 
     async def value(
         self,
@@ -272,11 +289,22 @@ class AsyncClient:
         outputs: str | Sequence[str] | None = None,
         **directions: object,
     ) -> Result:
+        is_apart = reduction is not None or progress or self._closed or has_directions(directions)
+        coalescer = None if is_apart else self._coalescer
+        lane = None if coalescer is None else coalescer.lane(function, want, with_respect_to, outputs)
+        packed = None if lane is None else lane.plan.pack(points)
+        if lane is not None and packed is not None:
+            joint = await lane.call_async(packed, timeout)
+            if joint is not None:
+                return joint
         with reporting(progress) as report:
             wish = as_wish(
                 want, with_respect_to, directions, reduction, outputs=outputs, timeout=timeout, progress=report
             )
-            return await self._run(self._session.evaluate(function, points, wish))
+            result = await self._run(self._session.evaluate(function, points, wish))
+        if coalescer is not None and lane is None:
+            coalescer.remember(function, wish, want, with_respect_to, outputs)
+        return result
 
     async def _run(self, flow: Flow[T]) -> T:
         if self._closed:

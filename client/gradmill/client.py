@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
+from gradmill.coalescing import Coalescer, later_in_thread, soon_in_thread
 from gradmill.descriptions import FunctionInfo, OperationInfo
 from gradmill.errors import ClientClosedError
 from gradmill.explanation import Explanation
@@ -16,7 +17,7 @@ from gradmill.session import Session
 from gradmill.settings import Settings
 from gradmill.sources import FunctionLike
 from gradmill.transports import Transport, run_flow
-from gradmill.wishes import as_wish
+from gradmill.wishes import as_wish, has_directions
 
 T = TypeVar("T")
 
@@ -32,11 +33,21 @@ class Client:
     the server refuses; DeadlineExceededError, UnavailableError and ServerError; ClientClosedError after ``close()``.
     """
 
-    def __init__(self, transport: Transport, settings: Settings | None = None) -> None:
-        """Use a transport, and own it."""
+    def __init__(self, transport: Transport, settings: Settings | None = None, *, coalesces: bool = False) -> None:
+        """Use a transport, and own it.
+
+        Args:
+            transport: what carries the messages.
+            settings: how to behave.
+            coalesces: whether small calls of several threads are joined into messages, where the settings agree.
+        """
+        settings = settings or Settings()
         self._transport = transport
-        self._session = Session(settings or Settings())
+        self._session = Session(settings)
         self._closed = False
+        self._coalescer: Coalescer | None = None
+        if coalesces and settings.batching.coalesce:
+            self._coalescer = Coalescer(self._session, transport.submit, soon_in_thread, later_in_thread)
 
     def value(
         self,
@@ -382,11 +393,22 @@ class Client:
         outputs: str | Sequence[str] | None = None,
         **directions: object,
     ) -> Result:
+        is_apart = reduction is not None or progress or self._closed or has_directions(directions)
+        coalescer = None if is_apart else self._coalescer
+        lane = None if coalescer is None else coalescer.lane(function, want, with_respect_to, outputs)
+        packed = None if lane is None else lane.plan.pack(points)
+        if lane is not None and packed is not None:
+            joint = lane.call(packed, timeout)
+            if joint is not None:
+                return joint
         with reporting(progress) as report:
             wish = as_wish(
                 want, with_respect_to, directions, reduction, outputs=outputs, timeout=timeout, progress=report
             )
-            return self._run(self._session.evaluate(function, points, wish))
+            result = self._run(self._session.evaluate(function, points, wish))
+        if coalescer is not None and lane is None:
+            coalescer.remember(function, wish, want, with_respect_to, outputs)
+        return result
 
     def _run(self, flow: Flow[T]) -> T:
         if self._closed:

@@ -215,6 +215,12 @@ ERROR_OF_STATUS: Mapping[str, type[GradmillError]] = {
 """The class of each status; a status that is not listed is a ServerError."""
 
 
+def renewed(error: GradmillError, message: str | None = None) -> GradmillError:
+    """Return an error like another one, for a caller of its own, with another message if one is given."""
+    failure = Failure(error.status, error.reason, error.metadata, error.violations, error.retry_delay_seconds)
+    return type(error)(error.message if message is None else message, failure)
+
+
 def invalid_points(message: str, **metadata: str) -> InvalidRequestError:
     """Return the error for points that do not fit the function, found before anything is sent."""
     return InvalidRequestError(message, Failure(reason="POINTS_INVALID", metadata=metadata))

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from gradmill.errors import DeadlineExceededError, Failure, GradmillError, LimitError, NotFoundError, UnavailableError
+from gradmill.errors import DeadlineExceededError, GradmillError, LimitError, NotFoundError, UnavailableError, renewed
 from gradmill.flows import Answer, Call, Flow, Step
 from gradmill.settings import RetryPolicy
 from gradmill.wire_format import Buffer
@@ -196,5 +196,4 @@ def _with_attempts(error: GradmillError, attempts: int) -> GradmillError:
     """Return the error with the number of attempts in its message, when there was more than one."""
     if attempts == 1:
         return error
-    failure = Failure(error.status, error.reason, error.metadata, error.violations, error.retry_delay_seconds)
-    return type(error)(f"{error.message} (sent {attempts} times)", failure)
+    return renewed(error, f"{error.message} (sent {attempts} times)")

@@ -20,7 +20,12 @@ from gradmill.wire_format import Buffer
 
 
 class AsyncLink:
-    """A stream, for asyncio: one task sends, another takes the answers."""
+    """A stream, for asyncio: one task sends, another takes the answers.
+
+    Attributes:
+        sending: the task that sends.
+        receiving: the task that takes the answers; it ends when the stream does.
+    """
 
     def __init__(
         self,
@@ -40,7 +45,8 @@ class AsyncLink:
         self._has_frames = asyncio.Event()
         self._received = received
         self._ended = ended
-        self._tasks = (asyncio.create_task(self._receive()), asyncio.create_task(self._send_all()))
+        self.sending = asyncio.create_task(self._send_all())
+        self.receiving = asyncio.create_task(self._receive())
 
     def send(self, frame: bytes) -> None:
         """Send a message after those sent before."""
@@ -49,8 +55,6 @@ class AsyncLink:
 
     def end(self) -> None:
         """Give the stream up."""
-        for task in self._tasks:
-            task.cancel()
         self._call.cancel()
 
     async def _send_all(self) -> None:
@@ -70,7 +74,8 @@ class AsyncLink:
                 self._received(frame)
         except grpc.aio.AioRpcError as failure:
             error = failure
-        self._tasks[1].cancel()
+        finally:
+            self.sending.cancel()
         self._ended(error)
 
 
@@ -95,7 +100,7 @@ class AsyncNetworkTransport:
         }
         self._stream: Any = self._channel.stream_stream(method_path(STREAM_METHOD), None, None)
         self._pool = StreamPool(self._open_link, self._call_alone, self._wake_at)
-        self._calls: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def call(self, method: str, body: bytes, timeout_seconds: float | None) -> Buffer:
         """Send one request and wait for its response.
@@ -121,6 +126,12 @@ class AsyncNetworkTransport:
             raise outcome
         return outcome
 
+    def submit(
+        self, _method: str, body: bytes, timeout_seconds: float | None, done: Callable[[Buffer | GradmillError], None]
+    ) -> Callable[[], object]:
+        """Send one evaluation; ``done`` is called with the outcome. Returns what cancels it."""
+        return self._pool.submit(body, timeout_seconds, self._authorization.metadata(), done)
+
     async def _call_unary(self, method: str, body: bytes, timeout_seconds: float | None) -> Buffer:
         metadata = self._authorization.metadata()
         try:
@@ -140,8 +151,7 @@ class AsyncNetworkTransport:
             done(outcome)
 
         task = asyncio.get_running_loop().create_task(run())
-        self._calls.add(task)  # an event loop alone does not keep its tasks
-        task.add_done_callback(self._calls.discard)
+        self._keep(task)
         return task.cancel
 
     def _open_link(
@@ -150,7 +160,15 @@ class AsyncNetworkTransport:
         def finish(error: Any) -> None:  # noqa: ANN401 - see error_from_call
             ended(None if error is None else error_from_call(error, self._target))
 
-        return AsyncLink(self._stream(metadata=metadata), received, finish)
+        link = AsyncLink(self._stream(metadata=metadata), received, finish)
+        for task in (link.sending, link.receiving):
+            self._keep(task)
+        return link
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """Hold a task until it has ended; an event loop alone does not."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _wake_at(self, when: float) -> None:
         asyncio.get_running_loop().call_later(max(0.0, when - time.monotonic()), self._pool.expire)
@@ -159,3 +177,4 @@ class AsyncNetworkTransport:
         """Close the channel; calls under way fail."""
         self._pool.close()
         await self._channel.close(None)
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -39,7 +39,7 @@ def connect(
         token_in_clear: whether a token may be sent without TLS to another machine.
         credentials: gRPC's own, such as ``grpc.ssl_channel_credentials(...)``, instead of ``tls``.
         retries: when a message that failed is sent again.
-        batching: how big batches are cut into messages.
+        batching: how big batches are cut into messages, and whether small calls are joined into messages.
         maximum_message_bytes: the largest message to send or accept; None leaves that to the server.
 
     Raises:
@@ -52,7 +52,7 @@ def connect(
     settings = _settings(timeout, retries, batching)
     limit = _UNLIMITED if maximum_message_bytes is None else maximum_message_bytes
     access = _access(target, tls, token, credentials, token_in_clear=token_in_clear)
-    return Client(NetworkTransport(target, access, limit), settings)
+    return Client(NetworkTransport(target, access, limit), settings, coalesces=True)
 
 
 def connect_async(
@@ -76,7 +76,8 @@ def connect_async(
     settings = _settings(timeout, retries, batching)
     limit = _UNLIMITED if maximum_message_bytes is None else maximum_message_bytes
     access = _access(target, tls, token, credentials, token_in_clear=token_in_clear)
-    return AsyncClient(AsyncNetworkTransport(target, access, limit), settings)
+    transport = AsyncNetworkTransport(target, access, limit)
+    return AsyncClient(transport, settings, submit=transport.submit)
 
 
 def local(*, timeout: float = DEFAULT_TIMEOUT_SECONDS, batching: Batching | None = None) -> Client:

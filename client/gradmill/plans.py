@@ -161,6 +161,11 @@ class Plan:
             return batching.points_per_message(per_point, self._answer_bytes_per_point(known))
         return 1 << batching.points_per_message(per_point, 1).bit_length() - 1
 
+    @property
+    def answer_bytes_per_point(self) -> int:
+        """About how many bytes the results of one point have."""
+        return self._answer_bytes_per_point({})
+
     def _answer_bytes_per_point(self, known: Mapping[ArrayKey, SparsePattern]) -> int:
         elements = 0
         for key, expected in self.arrays.items():

@@ -24,6 +24,9 @@ from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.wire import FloatArray, array_message, array_parts, enclosed
 from gradmill.wire_format import Buffer, head_of, number_field
 
+POINTS_FIELD = 3
+"""The number of the field of `EvaluateRequest`."""
+
 _REAL_KINDS = "biuf"
 _ONE_POINT_RANK = 1
 _MATRIX_RANK = 2

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,8 +18,9 @@ from gradmill.errors import invalid_points, invalid_response
 from gradmill.exchange import Budget, Environment, Exchange, Request
 from gradmill.explanation import Explanation, read_explanation
 from gradmill.flows import Flow
+from gradmill.joined_plans import JoinedPlan, is_joinable
 from gradmill.plans import ArrayKey, Plan
-from gradmill.points import pack_points
+from gradmill.points import POINTS_FIELD, pack_points
 from gradmill.results import Result
 from gradmill.settings import Settings, checked_timeout
 from gradmill.sources import FunctionLike, Source, as_source, digest_message
@@ -30,8 +31,6 @@ from gradmill.wire_format import Buffer
 from gradmill.wishes import Wish
 
 _MAXIMUM_REMEMBERED_FUNCTIONS = 1024
-_POINTS = 3
-"""The number of the field of `EvaluateRequest`."""
 MessageType = TypeVar("MessageType", bound=Message)
 
 
@@ -88,6 +87,37 @@ class Session:
         yield from self._exchange(job.requests(step), allowance)
         self._remember(source, plan.function)
         return job.assembler
+
+    def joined_plan(self, function: FunctionLike, wish: Wish) -> JoinedPlan | None:
+        """Return how calls for a function and a wish can be joined into messages; None when they cannot be."""
+        source = as_source(function)
+        info = self._recall(source)
+        if info is None or not is_joinable(wish):
+            return None
+        return JoinedPlan(source, info, wish, self._settings.batching)
+
+    def evaluate_joined(self, plan: JoinedPlan, rows: Sequence[bytes], count: int, deadline: float) -> Flow[Assembler]:
+        """Evaluate the points of several calls as one message, and return its answer.
+
+        Args:
+            plan: how they are joined.
+            rows: the points of each call.
+            count: the number of points.
+            deadline: the time, by the session's clock, by which it must be answered.
+        """
+        assembler = plan.assembler(count)
+        request = Request(
+            "Evaluate",
+            lambda: plan.body(rows, count, inline=False),
+            lambda body: assembler.add(0, count, body),
+            None if plan.is_digest else lambda: plan.body(rows, count, inline=True),
+        )
+        yield from self._exchange(iter([request]), _Allowance(deadline, math.inf))
+        return assembler
+
+    def expiry(self, timeout: float | None) -> float:
+        """Return the time, by the session's clock, by which a call of one message must be answered."""
+        return self._clock() + checked_timeout(self._settings.timeout_seconds if timeout is None else timeout)
 
     def register(self, function: FunctionLike, timeout: float | None) -> Flow[FunctionInfo]:
         """Send a function, whether or not it was sent before, and return what the server says of it."""
@@ -234,7 +264,7 @@ class _Job:
     def _body(self, function: service.Function, start: int, stop: int) -> bytes:
         """Return the bytes of an `EvaluateRequest`, its fields in their order, with the points copied once."""
         before = service.EvaluateRequest(function=function, wants=self._plan.wants(start, stop, known=self._known))
-        points = enclosed(_POINTS, self._plan.batch.parts(start, stop))
+        points = enclosed(POINTS_FIELD, self._plan.batch.parts(start, stop))
         after = service.EvaluateRequest(
             reduction=service.REDUCTION_NONE if self._plan.wish.reduction is None else service.REDUCTION_SUM,
             encoding=service.ARRAY_ENCODING_DATA,

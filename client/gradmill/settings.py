@@ -31,17 +31,21 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """How a big batch is cut into messages.
+    """How a big batch is cut into messages, and whether small calls are joined into messages.
 
     Attributes:
         message_bytes: about how many bytes of points one message carries.
         answer_bytes: about how many bytes of results one answer carries.
-        messages_in_flight: how many messages may be under way at a time.
+        messages_in_flight: how many messages of a batch may be under way at a time.
+        coalesce: whether calls made at the same time, for the same function and wish, with few points in a matrix, may
+            travel in one message. Each gets the results, the errors and the time that it would get alone, to the bit.
+            A call that finds nothing under way is sent at once. Only over a network.
     """
 
     message_bytes: int = 1024 * 1024
     answer_bytes: int = 4 * 1024 * 1024
     messages_in_flight: int = 4
+    coalesce: bool = True
 
     def points_per_message(self, bytes_per_point: int, answer_bytes_per_point: int) -> int:
         """Return how many points to put into a message: at least one."""

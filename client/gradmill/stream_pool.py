@@ -20,10 +20,10 @@ from typing import Protocol
 from gradmill.errors import (
     CancelledError,
     DeadlineExceededError,
-    Failure,
     GradmillError,
     UnavailableError,
     UnsupportedError,
+    renewed,
 )
 from gradmill.stream_messages import read_answer, write_cancel, write_request
 from gradmill.wire_format import Buffer
@@ -305,9 +305,6 @@ def _may_come_back(error: GradmillError | None) -> bool:
 def _broken(error: GradmillError | None) -> GradmillError:
     """Return the error of a message whose stream broke: it may be sent again."""
     if isinstance(error, UnavailableError):
-        return UnavailableError(
-            error.message,
-            Failure(error.status, error.reason, error.metadata, error.violations, error.retry_delay_seconds),
-        )
+        return renewed(error)
     why = "the server ended the stream" if error is None else error.message
     return UnavailableError(f"the stream ended before the call was answered: {why}")

@@ -60,6 +60,11 @@ def as_wish(
     return Wish(kinds, by, of, given, reduction, timeout, progress)
 
 
+def has_directions(directions: Mapping[str, object]) -> bool:
+    """Return whether any directions are given."""
+    return any(entry is not None for entry in directions.values())
+
+
 def _names(argument: str, what: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
     if given is None:
         return ()

@@ -38,6 +38,7 @@ class FakeService:
         failures: errors to answer with first, taken from the front.
         digest: the digest it gives the function.
         has_function: whether it knows the function by its digest.
+        compute_microseconds: what it says that each evaluation took.
     """
 
     def __init__(self, failures: Sequence[GradmillError] = (), digest: bytes = DIGEST) -> None:
@@ -48,6 +49,7 @@ class FakeService:
         self.failures = list(failures)
         self.digest = digest
         self.has_function = False
+        self.compute_microseconds = 2000
         self.timeouts: list[float | None] = []
         self.closed = 0
         self._lock = threading.Lock()
@@ -85,7 +87,7 @@ class FakeService:
         self.rows.append(request.points.count)
         outcome = service.CACHE_OUTCOME_MISS if len(self.rows) == 1 else service.CACHE_OUTCOME_HIT
         response = service.EvaluateResponse(digest=self.digest, cache=outcome, stable_forms=["log1p"])
-        response.timings.compute.FromMilliseconds(2)
+        response.timings.compute.FromMicroseconds(self.compute_microseconds)
         for want in request.wants:
             names = [name for name in ("a", "b") if not want.with_respect_to or name in want.with_respect_to]
             weights = dict(zip(("a", "b"), WEIGHTS.tolist(), strict=True))
