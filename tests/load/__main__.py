@@ -14,6 +14,7 @@ from tests.load.campaign import Campaign
 from tests.load.experiments import cancel, health, isolation, kills, memory, overload, term
 from tests.load.experiments.measuring import Figure, Laboratory
 from tests.load.profiles import PROFILES
+from tests.load.replay import SOURCES, replayed
 from tests.load.report import Verdict, figures_report, json_of_figures, json_report, text_report
 
 EXPERIMENTS: Mapping[str, Callable[[Laboratory], Awaitable[list[Figure]]]] = {
@@ -26,6 +27,8 @@ EXPERIMENTS: Mapping[str, Callable[[Laboratory], Awaitable[list[Figure]]]] = {
     "health": health.run,
 }
 """Every experiment by its name."""
+
+_REPLAYS = 100
 
 _DESCRIPTION = """\
 Put a gradmill server under load, do things to it, and check every answer. A run of mixed traffic judges each request;
@@ -50,6 +53,7 @@ examples:
   python -m tests.load ci
   python -m tests.load half-hour --seed 7 --json half-hour.json --markdown half-hour.md
   python -m tests.load overload --scale 0.3
+  python -m tests.load replay --seed 7 --source raw --arrival 4711      what a violation names, a hundred times over
   python -m tests.load kills -- --workers 1          what follows -- is for the server
 
 exit status:
@@ -82,11 +86,18 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument
-    add("name", choices=[*PROFILES, *EXPERIMENTS], metavar="NAME", help="a run or an experiment, as listed below")
+    add(
+        "name",
+        choices=[*PROFILES, *EXPERIMENTS, "replay"],
+        metavar="NAME",
+        help="a run or an experiment, as listed below",
+    )
     add("server_flags", nargs="*", metavar="FLAG", help="flags for the server, after --")
     add("--seed", type=int, default=1, help="makes all choices; the same seed sends the same requests (1)")
     add("--scale", type=float, default=1.0, help="length of an experiment's measurements, 1 for the real ones (1)")
     add("--recovery-limit", type=float, default=1.0, metavar="SECONDS", help="after a fault, until all is well (1)")
+    add("--source", choices=SOURCES, default=SOURCES[0], metavar="NAME", help="of a replay: who sent it (raw)")
+    add("--arrival", type=int, default=0, metavar="NUMBER", help="of a replay: which of what he sent (0)")
     add("--json", type=Path, metavar="FILE", help="where to write the report for programs")
     add("--markdown", type=Path, metavar="FILE", help="where to write the report for people")
     return made
@@ -101,14 +112,16 @@ def _profile(options: argparse.Namespace, folder: str) -> tuple[bool, str, str]:
 def _experiment(options: argparse.Namespace, folder: str) -> tuple[bool, str, str]:
     laboratory = Laboratory(Path(folder), options.server_flags, options.seed, options.scale, tell)
     began = time.monotonic()
-    figures = asyncio.run(_figures(EXPERIMENTS[options.name], laboratory))
+    figures = asyncio.run(_figures(options, laboratory))
     is_good = all(figure.met is not False for figure in figures)
     report = figures_report(options.name, figures, time.monotonic() - began)
     return is_good, report, json_of_figures(options.name, figures)
 
 
-async def _figures(experiment: Callable[[Laboratory], Awaitable[list[Figure]]], laboratory: Laboratory) -> list[Figure]:
-    return await experiment(laboratory)
+async def _figures(options: argparse.Namespace, laboratory: Laboratory) -> list[Figure]:
+    if options.name == "replay":
+        return await replayed(laboratory, options.source, options.arrival, _REPLAYS)
+    return await EXPERIMENTS[options.name](laboratory)
 
 
 def tell(line: str) -> None:

@@ -19,6 +19,7 @@ from tests.load.judging import DIRECT, PROXIED, RETRYING, Disturbance
 from tests.load.process_tree import Holdings
 from tests.load.raw_traffic import RawPlan
 from tests.load.recording import Tally
+from tests.load.replay import SOURCES
 from tests.load.sdk_traffic import SdkPlan
 from tests.load.server_under_test import ServerUnderTest
 from tests.load.surroundings import OBJECT_CACHE, learned_cases, learned_sdk_cases, prepared_cache
@@ -177,9 +178,9 @@ class Campaign:
         """Return name, seed, address, road and rate of each source of raw traffic; the last is there to be killed."""
         seed, rate = self._findings.seed, self._profile.rate
         return [
-            ("raw", seed, self._server.address, DIRECT, rate * (1 - _PROXIED_SHARE)),
-            ("raw through the proxy", seed + 1, proxy_address, PROXIED, rate * _PROXIED_SHARE),
-            ("raw to be killed", seed + 2, self._server.address, DIRECT, rate),
+            (SOURCES[0], seed, self._server.address, DIRECT, rate * (1 - _PROXIED_SHARE)),
+            (SOURCES[1], seed + 1, proxy_address, PROXIED, rate * _PROXIED_SHARE),
+            (SOURCES[2], seed + 2, self._server.address, DIRECT, rate),
         ]
 
     async def _phases(self, scene: Scene, canary: Canary) -> None:

@@ -59,8 +59,9 @@ class Violation:
         """Return one line for the report."""
         outcome = self.outcome
         told = f" [{outcome.reason}] {outcome.message}"[:300] if outcome.code != OK else ""
+        again = f" (arrival {outcome.arrival})" if outcome.arrival >= 0 else ""
         return (
-            f"{outcome.scenario}, request {outcome.index} of {outcome.source}: {self.problem}"
+            f"{outcome.scenario}, request {outcome.index} of {outcome.source}{again}: {self.problem}"
             f" ({outcome.code} after {outcome.ended - outcome.began:.3f} s at {outcome.began:.3f}){told}"
         )
 

@@ -27,6 +27,7 @@ class Outcome:
         also: further codes that are right for it at any time.
         allowed_seconds: its deadline.
         problem: what was found wrong with its answer; empty when nothing was.
+        arrival: the number by which raw mixed traffic makes it, or the stream it belongs to, again; -1 for all others.
     """
 
     source: str
@@ -44,6 +45,7 @@ class Outcome:
     also: frozenset[str] = frozenset()
     allowed_seconds: float = 60.0
     problem: str = ""
+    arrival: int = -1
 
     @property
     def is_plain(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from tests.load.cases import Case, WrongRequest
 from tests.load.judging import LATE
 from tests.load.outcomes import OK, Outcome
 from tests.load.recording import Recorder
-from tests.load.stream_traffic import send_stream
+from tests.load.stream_traffic import ARRIVAL, send_stream
 from tests.load.workloads import fresh_workload
 
 CALL_SECONDS = 20.0
@@ -63,6 +64,7 @@ class RawTraffic:
         self.evaluations = tuple(case for case in plan.cases if case.method == "Evaluate")
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        self._in_storms = itertools.count()
         self._senders: dict[str, Callable[[random.Random], Awaitable[None]]] = {
             "case": self._send_any_case,
             "stream": self._send_stream,
@@ -76,11 +78,13 @@ class RawTraffic:
         """Send at the plan's rate; gaps are exponential, so that arrivals are those of many independent callers."""
         gaps = random.Random(self.plan.seed)
         due = time.monotonic()
-        while not self._stopping.is_set():
+        for number in itertools.count():
+            if self._stopping.is_set():
+                break
             due += gaps.expovariate(self.plan.rate)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             if len(self._under_way) < _MOST_UNDER_WAY:
-                self.start(self._send_any)
+                self.start(self.send_any, number)
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=2 * CALL_SECONDS)
 
@@ -88,15 +92,16 @@ class RawTraffic:
         """Begin nothing more; `run` returns when what is under way has ended."""
         self._stopping.set()
 
-    def start(self, send: Callable[[random.Random], Awaitable[None]]) -> asyncio.Task[None]:
-        """Begin one request in a task of its own, with the random numbers of its number."""
-        chance = random.Random(f"{self.plan.seed} {self.recorder.ledger.begun}")
-        task = asyncio.ensure_future(_awaited(send(chance)))
+    def start(self, send: Callable[[random.Random], Awaitable[None]], number: int = -1) -> asyncio.Task[None]:
+        """Begin one request in a task of its own, with the random numbers of its number, or with those of no number."""
+        kind = f"{self.plan.seed} {number}" if number >= 0 else f"storm {self.plan.seed} {next(self._in_storms)}"
+        task = asyncio.ensure_future(_numbered(send, random.Random(kind), number))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return task
 
-    async def _send_any(self, chance: random.Random) -> None:
+    async def send_any(self, chance: random.Random) -> None:
+        """Send something of the mix."""
         (kind,) = chance.choices(tuple(MIX), tuple(MIX.values()))
         await self._senders[kind](chance)
 
@@ -184,6 +189,7 @@ class RawTraffic:
             also,
             seconds,
             problem,
+            ARRIVAL.get(),
         )
         self.recorder.record(outcome)
         return outcome
@@ -200,5 +206,6 @@ def _disagrees(check: Callable[..., str | None], body: bytes) -> str:
         return f"unreadable answer: {error}"
 
 
-async def _awaited(sending: Awaitable[object]) -> None:
-    await sending
+async def _numbered(send: Callable[[random.Random], Awaitable[None]], chance: random.Random, number: int) -> None:
+    ARRIVAL.set(number)
+    await send(chance)

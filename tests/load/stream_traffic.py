@@ -7,6 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _SCENARIO = "stream message"
 _STREAM_SECONDS = 20.0
 _MESSAGES = (4, 24)
+ARRIVAL: ContextVar[int] = ContextVar("arrival", default=-1)
+"""The number of the request, or of the stream, that a task sends; -1 for those of storms."""
 
 
 @dataclass(slots=True)
@@ -114,5 +117,6 @@ class _Stream:
                 ending.told_when,
                 allowed_seconds=_STREAM_SECONDS,
                 problem=problem,
+                arrival=ARRIVAL.get(),
             )
         )
