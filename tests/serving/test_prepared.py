@@ -215,3 +215,31 @@ def test_an_evicted_program_is_compiled_again(count: int) -> None:
 
     for answer in asyncio.run(scenario()):
         assert results(answer)[0].tolist() == [24.0] * count
+
+
+@pytest.mark.parametrize("rows", [np.zeros((0, 3)), np.zeros((5, 3)), np.full((5, 3), 1e308)])
+@pytest.mark.parametrize("inline_seconds", [0.0, 1.0])
+def test_known_calls_of_any_size_are_answered_as_unknown_ones(rows: np.ndarray, inline_seconds: float) -> None:
+    """However many points there are, none at all included, a known call has the answer that it had at first."""
+
+    async def scenario() -> list[service_pb2.EvaluateResponse]:
+        async with handling(small_settings(inline_seconds=inline_seconds)) as handler:
+            request = evaluation(points=matrix(rows))
+            return [service_pb2.EvaluateResponse.FromString(await ask(handler, request)) for _ in range(3)]
+
+    first, *others = asyncio.run(scenario())
+    for answer in others:
+        assert (answer.results, answer.point_flags, answer.digest) == (first.results, first.point_flags, first.digest)
+
+
+@pytest.mark.parametrize("inline_seconds", [0.0, 1.0])
+def test_known_calls_of_a_function_without_inputs(inline_seconds: float) -> None:
+    """A constant function has as many equal values as it is given empty points."""
+
+    async def scenario() -> list[bytes]:
+        async with handling(small_settings(inline_seconds=inline_seconds)) as handler:
+            request = evaluation(formula("2 + 3"), matrix(np.zeros((4, 0))), [service_pb2.DERIVATIVE_VALUE])
+            return [await ask(handler, request) for _ in range(3)]
+
+    for answer in asyncio.run(scenario()):
+        assert results(answer)[0].tolist() == [5.0] * 4
