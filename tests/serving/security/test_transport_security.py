@@ -30,7 +30,16 @@ from tests.serving.security.fronts import (
     trusting,
 )
 from tests.serving.security.makers import Authority, public_pem, rsa_key
-from tests.serving.support import evaluation, refusal, results, retry_seconds, small_settings
+from tests.serving.support import (
+    digest,
+    evaluation,
+    formula,
+    matrix,
+    refusal,
+    results,
+    retry_seconds,
+    small_settings,
+)
 
 SECRET = "a-secret-token"
 _REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
@@ -271,3 +280,41 @@ def test_half_open_connections_end(
         assert results(await door.call(credentials))[0].tolist() == [48.0]
 
     run_door(settings, scenario)
+
+
+def test_points_are_charged(token_file: Path) -> None:
+    """A caller that had its points is refused by the quota's name until they are back, and others are answered."""
+    settings = small_settings(token_file=str(token_file), caller_points_per_second=0.01, caller_burst_seconds=200)
+
+    async def scenario(door: Door) -> None:
+        body = evaluation(points=matrix([[2.0, 3.0, 4.0]] * 3)).SerializeToString()
+        await door.call(metadata=bearer(SECRET), body=body)
+        status = refused(await _error(door, metadata=bearer(SECRET)))
+        assert refusal(status) == ("RESOURCE_EXHAUSTED", "POINT_QUOTA_EXCEEDED")
+        assert (retry_seconds(status) or 0) > 100
+        await door.call(metadata=bearer("b"))
+
+    run_door(settings, scenario)
+
+
+def test_a_function_of_another_caller_is_unknown(token_file: Path) -> None:
+    """The digest of a function that another caller sent is answered exactly as one that nobody ever sent."""
+
+    async def scenario(door: Door) -> None:
+        body = service_pb2.RegisterFunctionRequest(function=formula()).SerializeToString()
+        register = f"/{SERVICE_NAME}/RegisterFunction"
+        registered = await door.call(metadata=bearer(SECRET), method=register, body=body)
+        known = service_pb2.RegisterFunctionResponse.FromString(registered).digest
+        unknown = bytes(reversed(known))
+        answers = []
+        for name in (known, unknown):
+            request = evaluation(digest(name)).SerializeToString()
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await door.call(metadata=bearer("b"), body=request)
+            status = refused(caught.value)
+            assert refusal(status) == ("NOT_FOUND", "DIGEST_UNKNOWN")
+            answers.append(status.SerializeToString().replace(name.hex().encode(), b"").replace(name, b""))
+        assert answers[0] == answers[1]
+        await door.call(metadata=bearer(SECRET), body=evaluation(digest(known)).SerializeToString())
+
+    run_door(small_settings(token_file=str(token_file)), scenario)
