@@ -25,6 +25,9 @@ from typing import ClassVar
 
 _MAXIMUM_SHOWN_VIOLATIONS = 5
 
+NO_ANSWER = "NO_ANSWER"
+"""The reason of an UnavailableError that no server has sent: there is none, or the connection to it broke."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:

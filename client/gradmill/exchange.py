@@ -9,13 +9,22 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from gradmill.errors import DeadlineExceededError, GradmillError, LimitError, NotFoundError, UnavailableError, renewed
+from gradmill.errors import (
+    NO_ANSWER,
+    DeadlineExceededError,
+    GradmillError,
+    LimitError,
+    NotFoundError,
+    UnavailableError,
+    renewed,
+)
 from gradmill.flows import Answer, Call, Flow, Step
 from gradmill.settings import RetryPolicy
 from gradmill.wire_format import Buffer
 
 DIGEST_UNKNOWN = "DIGEST_UNKNOWN"
 _REFILL_PER_SUCCESS = 0.1
+_COST_WHERE_NOBODY_ANSWERED = 0.1
 
 
 @dataclass(slots=True)
@@ -54,6 +63,10 @@ class _Attempt:
 class Budget:
     """Repetitions that a client may still spend; each success gives a tenth of one back.
 
+    So in the long run a server that refuses gets at most a tenth more messages than it answers. A repetition where
+    nobody answered costs a tenth, for it burdens no server: many messages may be under way when one is killed, and each
+    may find nobody there several times until the next one has started.
+
     Threads that race here lose or gain a fraction of a repetition, which does not matter.
     """
 
@@ -64,11 +77,12 @@ class Budget:
         """Start full."""
         self.left = self.limit
 
-    def spend(self) -> bool:
-        """Take one repetition; False when none is left."""
-        if self.left < 1:
+    def spend(self, error: GradmillError) -> bool:
+        """Take the repetition of a message that failed; False when there is not enough left."""
+        cost = _COST_WHERE_NOBODY_ANSWERED if error.reason == NO_ANSWER else 1.0
+        if self.left < cost:
             return False
-        self.left -= 1
+        self.left -= cost
         return True
 
     def refill(self) -> None:
@@ -180,7 +194,7 @@ class Exchange:
         can_help = isinstance(error, UnavailableError) or (isinstance(error, LimitError) and asked is not None)
         if not can_help:
             raise error
-        if attempt.sent >= policy.maximum_attempts or not self._environment.budget.spend():
+        if attempt.sent >= policy.maximum_attempts or not self._environment.budget.spend(error):
             raise _with_attempts(error, attempt.sent)
         longest = min(policy.maximum_backoff_seconds, policy.initial_backoff_seconds * 2.0 ** (attempt.sent - 1))
         pause = longest * (0.5 + 0.5 * self._environment.jitter()) + (asked or 0.0)

@@ -13,8 +13,9 @@ class RetryPolicy:
     """When a message that failed is sent again: on UNAVAILABLE, and on RESOURCE_EXHAUSTED when the server says when.
 
     The pause before the n-th repetition is drawn between half of ``initial_backoff_seconds * 2**n`` and all of it, at
-    most ``maximum_backoff_seconds``, and at least what the server asks for. Repetitions spend a budget that each
-    success refills by a tenth, so that clients do not multiply the load on servers that fail.
+    most ``maximum_backoff_seconds``, and what the server asks for comes on top. Repetitions spend a budget that each
+    success refills by a tenth, so that clients do not multiply the load on servers that fail; one that follows when
+    nobody answered at all, as while a server restarts, spends a tenth.
 
     Attributes:
         maximum_attempts: how often one message is sent at most; 1 means never again.

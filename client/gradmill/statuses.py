@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from gradmill.errors import ERROR_OF_STATUS, Failure, GradmillError, ServerError, Violation
+from gradmill.errors import ERROR_OF_STATUS, NO_ANSWER, Failure, GradmillError, ServerError, Violation
 
 OK = code_pb2.OK
 _UNKNOWN = "UNKNOWN"
@@ -43,9 +43,10 @@ def error_from_message(status: status_pb2.Status) -> GradmillError:
             may_retry = detail.Unpack(retry) or may_retry
         except DecodeError:
             continue
+    is_from_server = name != "UNAVAILABLE" or len(status.details) > 0
     failure = Failure(
         status=name,
-        reason=information.reason,
+        reason=information.reason if is_from_server else NO_ANSWER,
         metadata=dict(information.metadata),
         violations=tuple(_violation(entry) for entry in bad_request.field_violations),
         retry_delay_seconds=retry.retry_delay.ToNanoseconds() / 1e9 if may_retry else None,

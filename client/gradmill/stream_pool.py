@@ -18,8 +18,10 @@ from functools import partial
 from typing import Protocol
 
 from gradmill.errors import (
+    NO_ANSWER,
     CancelledError,
     DeadlineExceededError,
+    Failure,
     GradmillError,
     UnavailableError,
     UnsupportedError,
@@ -307,4 +309,4 @@ def _broken(error: GradmillError | None) -> GradmillError:
     if isinstance(error, UnavailableError):
         return renewed(error)
     why = "the server ended the stream" if error is None else error.message
-    return UnavailableError(f"the stream ended before the call was answered: {why}")
+    return UnavailableError(f"the stream ended before the call was answered: {why}", Failure(reason=NO_ANSWER))

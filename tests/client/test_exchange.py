@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -198,3 +199,41 @@ def test_repetitions_have_a_budget_that_success_refills() -> None:
     server.failures.clear()
     run_by_hand(exchange(requests([], 10), clock, budget=budget).run(), server.answer, clock)
     assert budget.left == pytest.approx(1.0)
+
+
+def test_a_server_that_refuses_gets_a_tenth_more_messages_than_it_answers() -> None:
+    """Under lasting overload repetitions stay within their budget, however many calls are made."""
+    clock, budget, got = FakeClock(), Budget(50), list[Buffer]()
+    full = LimitError("quota", Failure(status="RESOURCE_EXHAUSTED", retry_delay_seconds=0.1))
+    sent = 0
+
+    def answer(_method: str, body: bytes) -> bytes:
+        nonlocal sent
+        sent += 1
+        if sent % 2:
+            raise full
+        return body
+
+    for _ in range(2000):
+        with contextlib.suppress(LimitError):
+            run_by_hand(exchange(requests(got), clock, budget=budget).run(), answer, clock)
+    assert len(got) > 500
+    assert sent - 2000 <= 50 + 0.1 * len(got)
+
+
+def test_twenty_servers_killed_in_a_row_cost_no_call() -> None:
+    """Each kill breaks all messages under way, and finds nobody there for two seconds; every call is answered."""
+    clock, budget, got = FakeClock(), Budget(RetryPolicy().budget), list[Buffer]()
+    away = UnavailableError("no server answers", Failure(reason="NO_ANSWER"))
+    back_at = 0.0
+
+    def answer(_method: str, body: bytes) -> bytes:
+        if clock.now < back_at:
+            raise away
+        return body
+
+    for _ in range(20):
+        back_at = clock.now + 2.0
+        run_by_hand(exchange(requests(got, 24), clock, budget=budget, window=24).run(), answer, clock)
+        run_by_hand(exchange(requests(got, 100), clock, budget=budget).run(), answer, clock)
+    assert len(got) == 20 * 124
