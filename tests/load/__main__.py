@@ -95,6 +95,13 @@ def parser() -> argparse.ArgumentParser:
     add("server_flags", nargs="*", metavar="FLAG", help="flags for the server, after --")
     add("--seed", type=int, default=1, help="makes all choices; the same seed sends the same requests (1)")
     add("--scale", type=float, default=1.0, help="length of an experiment's measurements, 1 for the real ones (1)")
+    add(
+        "--compute",
+        type=float,
+        default=2.0,
+        metavar="MILLISECONDS",
+        help="of each call in overload and isolation (2); a refusal costs the server about half a millisecond",
+    )
     add("--recovery-limit", type=float, default=1.0, metavar="SECONDS", help="after a fault, until all is well (1)")
     add("--source", choices=SOURCES, default=SOURCES[0], metavar="NAME", help="of a replay: who sent it (raw)")
     add("--arrival", type=int, default=0, metavar="NUMBER", help="of a replay: which of what he sent (0)")
@@ -110,7 +117,7 @@ def _profile(options: argparse.Namespace, folder: str) -> tuple[bool, str, str]:
 
 
 def _experiment(options: argparse.Namespace, folder: str) -> tuple[bool, str, str]:
-    laboratory = Laboratory(Path(folder), options.server_flags, options.seed, options.scale, tell)
+    laboratory = Laboratory(Path(folder), options.server_flags, options.seed, options.scale, options.compute, tell)
     began = time.monotonic()
     figures = asyncio.run(_figures(options, laboratory))
     is_good = all(figure.met is not False for figure in figures)

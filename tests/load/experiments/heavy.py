@@ -35,6 +35,11 @@ async def heavy_question(
     It has enough points that joining it with others saves nothing: what is asked of a worker is what is offered.
     """
     steps = await heavy_steps(server, milliseconds, points=points, token=token)
+    return await question_of_steps(server, steps, points=points, token=token)
+
+
+async def question_of_steps(server: ServerUnderTest, steps: int, *, points: int = 256, token: str = "") -> Question:
+    """Return the question of so many steps, and see to it that the server knows the function from this caller."""
     answer = await asked(server, heavy_request(steps, points).SerializeToString(), token=token)
     digest = parsed(answer, service.EvaluateResponse()).digest
     by_digest = heavy_request(1, points)
@@ -42,7 +47,7 @@ async def heavy_question(
     return Question(by_digest.SerializeToString(), fingerprint("Evaluate", answer))
 
 
-async def heavy_steps(server: ServerUnderTest, milliseconds: float, *, points: int, token: str = "") -> int:
+async def heavy_steps(server: ServerUnderTest, milliseconds: float, *, points: int = 256, token: str = "") -> int:
     """Return how many steps take about so long."""
     steps = 200
     for _ in range(_TRIALS):

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
-from tests.load.experiments.heavy import heavy_question
+from tests.load.experiments.heavy import heavy_steps, question_of_steps
 from tests.load.experiments.measuring import Figure, Laboratory, Load, caller
 
-_COMPUTE_MILLISECONDS = 2.0
 _QUIET_DEADLINE_MILLISECONDS, _GREEDY_DEADLINE_MILLISECONDS = 1_000, 100
 _QUIET_SHARE = 0.1
 """Of the capacity; half of it would be his right."""
 
 _GREED = (1.0, 10.0)
 _CALLERS = 2
+_QUIET, _GREEDY = "token-of-the-quiet-caller", "token-of-the-greedy-caller"
 
 
 async def run(laboratory: Laboratory) -> list[Figure]:
     """Measure a quiet caller alone, then beside one that sends its share, then beside one that sends ten times that."""
     seconds = 8.0 * laboratory.scale
     figures = []
-    async with laboratory.server() as server:
-        question = await heavy_question(server, _COMPUTE_MILLISECONDS)
+    async with laboratory.server("--token-file", _token_file(laboratory)) as server:
+        steps = await heavy_steps(server, laboratory.compute_milliseconds, token=_QUIET)
+        quiet_question = await question_of_steps(server, steps, token=_QUIET)
+        greedy_question = await question_of_steps(server, steps, token=_GREEDY)
         async with (
-            caller(server, question, _QUIET_DEADLINE_MILLISECONDS, connections=1) as quiet,
-            caller(server, question, _GREEDY_DEADLINE_MILLISECONDS, connections=1) as greedy,
+            caller(server, quiet_question, _QUIET_DEADLINE_MILLISECONDS, connections=2, token=_QUIET) as quiet,
+            caller(server, greedy_question, _GREEDY_DEADLINE_MILLISECONDS, token=_GREEDY) as greedy,
         ):
             capacity = (await greedy.in_turn(8, 3.0 * laboratory.scale)).good_rate
             rate = _QUIET_SHARE * capacity
             alone = await quiet.at_rate(rate, seconds, laboratory.seed)
-            figures.append(Figure(f"quiet caller alone, {rate:.0f}/s", _described(alone)))
+            figures.append(Figure(f"quiet caller alone, {rate:.0f}/s of {capacity:.0f}/s", _described(alone)))
             for greed in _GREED:
                 flood = greed * capacity / _CALLERS
                 beside, flooded = await asyncio.gather(
@@ -40,9 +43,19 @@ async def run(laboratory: Laboratory) -> list[Figure]:
     return figures
 
 
+def _token_file(laboratory: Laboratory) -> str:
+    """Write the server's file of tokens, for two callers, and return its path."""
+    path = laboratory.folder / "tokens"
+    lines = [f"{token} {hashlib.sha256(token.encode()).hexdigest()}\n" for token in (_QUIET, _GREEDY)]
+    path.write_text("".join(lines), encoding="utf-8")
+    path.chmod(0o600)
+    return str(path)
+
+
 def _figure(greed: float, beside: Load, alone: Load, flooded: Load) -> Figure:
     ratio = beside.percentile(99) / alone.percentile(99)
-    got = f"{_described(beside)}: p99 {ratio:.1f} times; the other had {flooded.good_rate:.0f}/s good"
+    offered = f"{flooded.good_rate:.0f}/s good of {flooded.begun / flooded.seconds:.0f}/s"
+    got = f"{_described(beside)}: p99 {ratio:.1f} times; the other had {offered}"
     all_ok = len(beside.latencies) == beside.begun
     last = greed == max(_GREED)
     aim = "100 % OK, p99 <= 2 times" if last else ""

@@ -52,6 +52,7 @@ class Laboratory:
         flags: further flags for the server.
         seed: makes all random choices.
         scale: the length of measurements, 1 for what the figures are asked with.
+        compute_milliseconds: what a call of overload and isolation keeps a worker busy for.
         tell: shows a line of progress.
     """
 
@@ -59,6 +60,7 @@ class Laboratory:
     flags: Sequence[str]
     seed: int
     scale: float
+    compute_milliseconds: float
     tell: Callable[[str], None]
 
     @asynccontextmanager

@@ -8,7 +8,6 @@ import time
 from tests.load.experiments.heavy import heavy_question
 from tests.load.experiments.measuring import Caller, Figure, Laboratory, Load, caller
 
-_COMPUTE_MILLISECONDS = 2.0
 _DEADLINE_MILLISECONDS = 100
 _OFFERED = (0.5, 1.0, 2.0, 4.0, 8.0)
 _CLOSED_LOOP_CALLERS = (2, 4, 8, 16)
@@ -17,7 +16,7 @@ _CLOSED_LOOP_CALLERS = (2, 4, 8, 16)
 async def run(laboratory: Laboratory) -> list[Figure]:
     """Find the capacity with callers who wait, then offer multiples of it by callers who do not."""
     async with laboratory.server() as server:
-        question = await heavy_question(server, _COMPUTE_MILLISECONDS)
+        question = await heavy_question(server, laboratory.compute_milliseconds)
         async with caller(server, question, _DEADLINE_MILLISECONDS) as asking:
             capacity = 0.0
             for callers in _CLOSED_LOOP_CALLERS:
