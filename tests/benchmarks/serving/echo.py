@@ -106,23 +106,22 @@ def _targets(started: Programs, ours: Server) -> dict[str, _Target]:
         targets[row] = _Target(
             echo,
             _request(echo, echo_server.UNARY, prepared.unary, prepared.unary),
-            _request(echo, echo_server.STREAM, prepared.later, prepared.later),
+            _request(echo, echo_server.STREAM, prepared.streamed, prepared.streamed),
         )
     targets[OURS] = _Target(
         ours,
         _request(ours, requests.METHOD, prepared.unary, prepared.expected),
-        _request(ours, requests.STREAM, prepared.later, prepared.expected, prepared.opening),
+        _request(ours, requests.STREAM, prepared.streamed, prepared.expected),
     )
     return targets
 
 
-def _request(server: Server, path: str, body: bytes, expected: bytes, opening: bytes = b"") -> Mapping[str, object]:
+def _request(server: Server, path: str, body: bytes, expected: bytes) -> Mapping[str, object]:
     return {
         "port": server.port,
         "path": path,
         "body": body.hex(),
         "expected": expected.hex(),
-        "opening": opening.hex(),
     }
 
 

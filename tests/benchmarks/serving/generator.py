@@ -30,7 +30,6 @@ class Load:
         seconds: how long to measure.
         in_flight: requests under way at a time, on each stream if there are any.
         streams: streams to send on; 0 makes each request a call of its own.
-        opening: the first message of each stream, where it is another one than the others.
         rate: requests a second, evenly spaced and whether or not earlier ones were answered; 0 for as many as go.
     """
 
@@ -41,7 +40,6 @@ class Load:
     seconds: float
     in_flight: int = 1
     streams: int = 0
-    opening: bytes = b""
     rate: float = 0.0
 
 
@@ -79,9 +77,7 @@ def _calls(load: Load, connection: Connection) -> Window:
 def _on_streams(load: Load, connection: Connection) -> Window:
     body = message(load.body)
     for _ in range(load.streams):
-        stream = connection.open()
-        connection.send(stream, message(load.opening or load.body))
-        connection.send(stream, body, load.in_flight - 1)
+        connection.send(connection.open(), body, load.in_flight)
 
     def again() -> int:
         answers = connection.answers
@@ -151,8 +147,7 @@ def _check(answer: bytes, expected: bytes) -> None:
 def _measure(request: dict[str, object]) -> dict[str, object]:
     """Run the load that a request describes, its bytes in hexadecimal."""
     values = {
-        name: bytes.fromhex(str(value)) if name in ("body", "expected", "opening") else value
-        for name, value in request.items()
+        name: bytes.fromhex(str(value)) if name in ("body", "expected") else value for name, value in request.items()
     }
     return run(Load(**values)).as_record()  # type: ignore[arg-type]  # read from JSON; Load names them
 

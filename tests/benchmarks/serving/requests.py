@@ -20,14 +20,12 @@ class Prepared:
 
     Attributes:
         unary: the message of a call.
-        opening: the first message of a stream.
-        later: every other one, which leaves the function out.
+        streamed: the same as the message of a stream, as our client sends it.
         expected: bytes that each answer contains: the gradient.
     """
 
     unary: bytes
-    opening: bytes
-    later: bytes
+    streamed: bytes
     expected: bytes
 
 
@@ -40,16 +38,14 @@ def prepare(address: str) -> Prepared:
     if float(result.values) != _VALUE or not np.array_equal(result.gradient, _GRADIENT):
         message = f"the server's answer is wrong: {result.values}, {result.gradient}"
         raise ValueError(message)
-    later = service.EvaluateRequest(
-        wants=[service.Want(derivative=kind) for kind in (service.DERIVATIVE_VALUE, service.DERIVATIVE_GRADIENT)]
+    request = service.EvaluateRequest(
+        function=service.Function(digest=digest),
+        wants=[service.Want(derivative=kind) for kind in (service.DERIVATIVE_VALUE, service.DERIVATIVE_GRADIENT)],
     )
-    later.points.matrix.shape.extend([1, len(POINT)])
-    later.points.matrix.data = np.array(POINT).astype("<f8").tobytes()
-    whole = service.EvaluateRequest(function=service.Function(digest=digest))
-    whole.MergeFrom(later)
+    request.points.matrix.shape.extend([1, len(POINT)])
+    request.points.matrix.data = np.array(POINT).astype("<f8").tobytes()
     return Prepared(
-        unary=whole.SerializeToString(),
-        opening=service.EvaluateStreamRequest(sequence=1, request=whole).SerializeToString(),
-        later=service.EvaluateStreamRequest(sequence=1, request=later).SerializeToString(),
+        unary=request.SerializeToString(),
+        streamed=service.EvaluateStreamRequest(sequence=1, request=request).SerializeToString(),
         expected=np.array(_GRADIENT).astype("<f8").tobytes(),
     )
