@@ -85,6 +85,14 @@ def test_blocks_are_a_power_of_two_that_fits(point_bytes: int, points: int) -> N
     assert block_points(point_bytes) == points
 
 
+def test_nothing_to_add_up() -> None:
+    """Where a wish has no results, as the gradient of a function without inputs, their sum is no result either."""
+    evaluation = Evaluation([[]], np.zeros(5, dtype=np.uint8))
+    reduced = evaluate_reduced(lambda _start, _stop: evaluation, 5, 0, Reduction.SUM)
+    assert reduced.arrays == [[]]
+    assert len(reduced.point_flags) == 5
+
+
 def test_mean() -> None:
     """The mean is the sum divided by the number of points; of no points it is NaN."""
     total = evaluate_reduced(_evaluation, 1000, 8, Reduction.SUM)

@@ -99,6 +99,8 @@ def _as_matrix(block: Evaluation) -> FloatArray:
         for results in block.arrays
         for result in results
     ]
+    if not flat:  # gradients alone, of a function without inputs
+        return np.zeros((len(block.point_flags), 0))
     return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
 
 

@@ -59,6 +59,12 @@ def _wishes() -> Iterator[Case]:
         place="65",
         knob="maximum_wants",
     )
+    nothing = 'function {formula {text: "8^-1e9"}} points {count: 3}'
+    yield Case(
+        name="the sum of gradients by no inputs",
+        threat=Threat.WRONG_COUNT,
+        body=evaluate(nothing, GRADIENT, "reduction: REDUCTION_SUM"),
+    )
     form = 'options {disabled_stable_forms: "nonsense"}'
     yield Case(
         name="a stable form there is not",
