@@ -45,7 +45,7 @@ def parse_formula(text: str, inputs: Sequence[Input] | None, limits: Limits, che
     if not flat.strip(BLANK):
         raise source.mistake(0, Reason.EMPTY, "the formula is empty")
     checkpoint()
-    return _Reading(source, read(source, flat), inputs, limits).graph(checkpoint)
+    return _Reading(source, read(source, flat, checkpoint), inputs, limits).graph(checkpoint)
 
 
 class _Reading:

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias, cast
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
+from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.formula.expectations import misplaced_token, unreadable_character
 from gradmill_server.engine.formula.source import Source
 
@@ -25,6 +26,9 @@ BLANK = " \t\r\n;"
 """The characters of a formula that says nothing."""
 
 _END = "$END"
+_TOKENS_BETWEEN_CHECKPOINTS = 256
+"""Tokens that may be read between two checkpoints: some ten milliseconds."""
+
 _GRAMMAR = Path(__file__).with_name("formula.lark")
 
 
@@ -162,19 +166,20 @@ class _Parser:
 _PARSER = _Parser()
 
 
-def read(source: Source, flat: str) -> list[Statement]:
+def read(source: Source, flat: str, checkpoint: Checkpoint = never) -> list[Statement]:
     """Return the statements of a formula.
 
     Args:
         source: the text as sent, for messages.
         flat: the same text after `layout.flatten`; not blank.
+        checkpoint: called every few milliseconds; may raise to stop.
 
     Raises:
         InvalidFormula: where the text breaks the grammar.
     """
     parser = _PARSER.get()
     try:
-        return cast("list[Statement]", parser.parse(flat))
+        return cast("list[Statement]", _parsed(parser, flat, checkpoint))
     except UnexpectedCharacters as unexpected:
         raise unreadable_character(source, cast("int", unexpected.pos_in_stream)) from None
     except UnexpectedToken as unexpected:
@@ -182,6 +187,15 @@ def read(source: Source, flat: str) -> list[Statement]:
         end = len(flat) if unexpected.token.type == _END else offset(unexpected.token)
         position = end if found else len(flat[:end].rstrip(BLANK))
         raise misplaced_token(source, flat, position, found, unexpected.expected) from None
+
+
+def _parsed(parser: Lark, flat: str, checkpoint: Checkpoint) -> object:
+    """Return what lark makes of a text, token by token, so that it can be stopped in between."""
+    interactive = parser.parse_interactive(flat)
+    for number, _ in enumerate(interactive.iter_parse()):
+        if number % _TOKENS_BETWEEN_CHECKPOINTS == 0:
+            checkpoint()
+    return interactive.feed_eof()  # type: ignore[no-untyped-call]
 
 
 def offset(token: Token) -> int:
