@@ -129,7 +129,7 @@ class NumpyExecutable:
         row = ops.ARRAYS.get(node.operation)
         watching = (len(self._template) - 1, *operands)
         if row is None or not row.repeats:
-            used = operands if row is None or not row.interruptible else watching
+            used = watching if ops.ROWS[node.operation].interruptible else operands
             self.instructions.append(Instruction(_aligned(graph, node), used, result))
             return
         loop = Loop.of(dict(node.parameters))
@@ -255,21 +255,35 @@ def _aligned(graph: Graph, node: Node) -> Callable[..., FloatArray]:
     row = ops.ARRAYS.get(node.operation)
     if row is not None:
         return _on_arrays(row, dict(node.parameters), shapes, graph.element_type)
-    function = ops.TABLE[node.operation].value_in(graph.element_type)
+    operation = ops.TABLE[node.operation]
+    function = operation.value_in(graph.element_type)
     rank = len(node.shape)
+    if operation.interruptible:
+        function = _watched(function)
     if all(len(shape) == rank for shape in shapes):
         return function
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
 
-    def aligned(*operands: FloatArray) -> FloatArray:
+    def aligned(*operands: Any) -> FloatArray:  # noqa: ANN401  arrays, after the checkpoint of what can be stopped
+        watching = operands[: len(operands) - len(padded)]
         return function(  # type: ignore[no-any-return]
+            *watching,
             *(
                 operand.reshape(-1, *shape) if np.ndim(operand) else operand
-                for operand, shape in zip(operands, padded, strict=True)
-            )
+                for operand, shape in zip(operands[len(watching) :], padded, strict=True)
+            ),
         )
 
     return aligned
+
+
+def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that takes its checkpoint before its operands."""
+
+    def watched(checkpoint: Checkpoint, *operands: FloatArray) -> FloatArray:
+        return function(*operands, checkpoint=checkpoint)  # type: ignore[no-any-return]
+
+    return watched
 
 
 def _on_arrays(

@@ -9,7 +9,7 @@ import numpy as np
 from gradmill_server.engine.lanes import Lanes, call, choose, vector_function
 from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select
 from gradmill_server.engine.ops.value import Value, elementwise
-from gradmill_server.engine.vector_math.on_numpy import on_numpy
+from gradmill_server.engine.vector_math.on_numpy import OnNumpy
 
 if TYPE_CHECKING:
     from gradmill_server.engine.ir import FloatArray
@@ -81,7 +81,7 @@ OPERATIONS = (
     Operation(
         name="silu",
         summary="x times the logistic function of x.",
-        value=on_numpy("silu"),
+        value=OnNumpy("silu"),
         lanes=vector_function("silu"),
         partials=(lambda _z, x: _silu_partial(x),),
         aliases=("swish",),
@@ -91,7 +91,7 @@ OPERATIONS = (
     Operation(
         name="gelu",
         summary="x times the standard normal distribution function of x, exactly.",
-        value=on_numpy("gelu"),
+        value=OnNumpy("gelu"),
         lanes=vector_function("gelu"),
         partials=(lambda _z, x: _gelu_partial(x),),
         domain=(Interval(-37.0, 9.0),),

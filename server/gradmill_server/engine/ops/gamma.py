@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradmill_server.engine.lanes import vector_function
 from gradmill_server.engine.ops.operation import Interval, Operation
 from gradmill_server.engine.ops.value import elementwise
-from gradmill_server.engine.vector_math.on_numpy import on_numpy
+from gradmill_server.engine.vector_math.on_numpy import OnNumpy
 
 _digamma = elementwise("digamma")
 _polygamma = elementwise("polygamma")
@@ -18,7 +18,7 @@ OPERATIONS = (
     Operation(
         name="lgamma",
         summary="The logarithm of the magnitude of the gamma function; infinite at 0 and negative whole numbers.",
-        value=on_numpy("lgamma"),
+        value=OnNumpy("lgamma"),
         lanes=vector_function("lgamma"),
         partials=(lambda _z, x: _digamma(x),),
         aliases=("gammaln", "loggamma"),
@@ -30,7 +30,7 @@ OPERATIONS = (
     Operation(
         name="digamma",
         summary="The derivative of lgamma; infinite at 0, NaN at negative whole numbers.",
-        value=on_numpy("digamma"),
+        value=OnNumpy("digamma"),
         lanes=vector_function("digamma"),
         partials=(lambda _z, x: _trigamma(x),),
         aliases=("psi",),
@@ -42,7 +42,7 @@ OPERATIONS = (
     Operation(
         name="trigamma",
         summary="The derivative of digamma; infinite at 0 and negative whole numbers.",
-        value=on_numpy("trigamma"),
+        value=OnNumpy("trigamma"),
         lanes=vector_function("trigamma"),
         partials=(lambda _z, x: _polygamma(_SECOND, x),),
         convention="NaN at negative whole numbers",
@@ -53,7 +53,7 @@ OPERATIONS = (
     Operation(
         name="polygamma",
         summary="The n-th derivative of digamma, as polygamma(n, x), for n rounded to a whole number from 0 to 100.",
-        value=on_numpy("polygamma"),
+        value=OnNumpy("polygamma"),
         lanes=vector_function("polygamma"),
         partials=(None, lambda _z, n, x: _polygamma(n + 1.0, x)),
         convention="0 throughout by n",

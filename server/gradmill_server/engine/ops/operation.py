@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from gradmill_server.engine.checkpoints import Checkpoint
 from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.ir import FloatArray
 from gradmill_server.engine.lanes import Lanes
 from gradmill_server.engine.ops.value import Value
+from gradmill_server.engine.vector_math.on_numpy import OnNumpy
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,11 @@ class Operation:
     source: str = ""
 
     @property
+    def interruptible(self) -> bool:
+        """Whether what computes it takes a checkpoint as well, by name, because it may take long."""
+        return isinstance(self.value, OnNumpy)
+
+    @property
     def arity(self) -> int:
         """The number of operands."""
         return len(self.partials)
@@ -157,8 +164,9 @@ def _rounding(value: Callable[..., Any], element_type: ElementType) -> Callable[
 def _computed_wide(value: Callable[..., Any], element_type: ElementType) -> Callable[..., Any]:
     dtype = element_type.dtype
 
-    def function(*operands: FloatArray) -> FloatArray:
-        return np.asarray(value(*[np.asarray(operand, dtype=np.float64) for operand in operands])).astype(dtype)
+    def function(*operands: FloatArray, **checkpoint: Checkpoint) -> FloatArray:
+        wide = [np.asarray(operand, dtype=np.float64) for operand in operands]
+        return np.asarray(value(*wide, **checkpoint)).astype(dtype)
 
     return function
 

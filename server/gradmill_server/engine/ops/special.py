@@ -15,7 +15,7 @@ import numpy as np
 from gradmill_server.engine.lanes import vector_function
 from gradmill_server.engine.ops.operation import REALS, Interval, Operation, Partial, Select
 from gradmill_server.engine.ops.value import Value, elementwise
-from gradmill_server.engine.vector_math.on_numpy import on_numpy
+from gradmill_server.engine.vector_math.on_numpy import OnNumpy
 
 if TYPE_CHECKING:
     from gradmill_server.engine.ir import FloatArray
@@ -166,7 +166,7 @@ OPERATIONS = (
     Operation(
         name="erfinv",
         summary="The inverse of the error function; infinite at -1 and 1, NaN beyond.",
-        value=on_numpy("erfinv"),
+        value=OnNumpy("erfinv"),
         lanes=vector_function("erfinv"),
         partials=(lambda _z, x: _erfinv_slope(x),),
         convention="inf at -1 and 1",
@@ -175,7 +175,7 @@ OPERATIONS = (
     Operation(
         name="erfinv_slope",
         summary="The slope of erfinv, exact to the last digits also near -1 and 1.",
-        value=on_numpy("erfinv_slope"),
+        value=OnNumpy("erfinv_slope"),
         lanes=vector_function("erfinv_slope"),
         partials=(lambda z, x: 2.0 * (_erfinv(x) * (z * z)),),
         internal=True,
@@ -184,7 +184,7 @@ OPERATIONS = (
     Operation(
         name="normal_ppf",
         summary="The standard normal quantile, inverse of normal_cdf; infinite at 0 and 1, NaN beyond.",
-        value=on_numpy("normal_ppf"),
+        value=OnNumpy("normal_ppf"),
         lanes=vector_function("normal_ppf"),
         partials=(lambda _z, x: _normal_ppf_slope(x),),
         aliases=("norm_ppf", "ndtri"),
@@ -195,7 +195,7 @@ OPERATIONS = (
     Operation(
         name="normal_ppf_slope",
         summary="The slope of normal_ppf, exact to the last digits also near 0 and 1.",
-        value=on_numpy("normal_ppf_slope"),
+        value=OnNumpy("normal_ppf_slope"),
         lanes=vector_function("normal_ppf_slope"),
         partials=(lambda z, x: _normal_ppf(x) * (z * z),),
         internal=True,
@@ -204,7 +204,7 @@ OPERATIONS = (
     Operation(
         name="sinc",
         summary="sin(pi*x)/(pi*x), and 1 for x = 0.",
-        value=on_numpy("sinc"),
+        value=OnNumpy("sinc"),
         lanes=vector_function("sinc"),
         partials=(lambda _z, x: _sinc_slope(x),),
         domain=(REALS,),
@@ -212,7 +212,7 @@ OPERATIONS = (
     Operation(
         name="sinc_slope",
         summary="The slope of sinc, exact to the last digits also near 0.",
-        value=on_numpy("sinc_slope"),
+        value=OnNumpy("sinc_slope"),
         lanes=vector_function("sinc_slope"),
         partials=(_sinc_slope_partial,),
         internal=True,

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.lanes import Emitter, Handle, Lanes, Mask
 from gradmill_server.engine.vector_math import FUNCTIONS
 
@@ -138,20 +139,24 @@ class _NumpyEmitter(Emitter):
         return self.instruction("select", mask, unusual(), usual) if self.array(mask).any() else usual.name
 
 
-def on_numpy(name: str) -> Callable[..., _Floats]:
-    """Return what computes a vector function of one result on float64 arrays that broadcast."""
+class OnNumpy:
+    """What computes a vector function of one result on float64 arrays that broadcast: slow, but interruptible."""
 
-    def function(*operands: npt.ArrayLike) -> _Floats:
+    def __init__(self, name: str) -> None:
+        """Take a function by its name."""
+        self._name = name
+
+    def __call__(self, *operands: npt.ArrayLike, checkpoint: Checkpoint = never) -> _Floats:
+        """Return the results; the checkpoint is called every few milliseconds, and may raise to stop."""
         arrays = np.broadcast_arrays(*(np.asarray(operand, dtype=np.float64) for operand in operands))
         flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
         result = np.empty(flat[0].size)
         with np.errstate(all="ignore"):
             for start in range(0, result.size, _CHUNK):
+                checkpoint()
                 part = slice(start, start + _CHUNK)
-                result[part] = _computed(name, [array[part] for array in flat])
+                result[part] = _computed(self._name, [array[part] for array in flat])
         return result.reshape(arrays[0].shape)
-
-    return function
 
 
 def _computed(name: str, operands: Sequence[_Floats]) -> _Floats:
