@@ -16,7 +16,7 @@ import numpy as np
 
 from gradmill_server.engine import ops
 from gradmill_server.engine.canonical import body_of
-from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, Checkpoint, never
+from gradmill_server.engine.checkpoints import NODES_BETWEEN_CHECKPOINTS, Checkpoint, never, watched
 from gradmill_server.engine.drafts import (
     DraftConstant,
     DraftFunction,
@@ -26,7 +26,6 @@ from gradmill_server.engine.drafts import (
     GraphDraft,
     check_constants,
     check_ends,
-    elements_of,
     functions_of,
 )
 from gradmill_server.engine.element_types import ElementType
@@ -84,19 +83,21 @@ def check(draft: GraphDraft, limits: Limits, *, field: str = "graph", checkpoint
         LimitExceeded: when something is larger than its limit; checked before anything is built.
         UnsupportedWish: for an element type other than float64 and float32.
     """
-    functions = functions_of(draft, limits, field)
-    bodies = _Bodies(len(functions), elements_of([draft, *functions]))
+    functions, elements = functions_of(draft, limits, field, checkpoint)
+    bodies = _Bodies(len(functions), elements)
     for position, function in enumerate(functions):
         checker = _Checker(function, limits, f"{field}.functions[{position}]", checkpoint, bodies)
         bodies.checked.append(checker.body())
     return _Checker(draft, limits, field, checkpoint, bodies).run()
 
 
-def check_inputs(inputs: Sequence[DraftInput], limits: Limits, *, field: str) -> tuple[Input, ...]:
+def check_inputs(
+    inputs: Sequence[DraftInput], limits: Limits, *, field: str, checkpoint: Checkpoint = never
+) -> tuple[Input, ...]:
     """Return declared inputs, checked like those of a graph. Raises like `check`."""
     draft = GraphDraft(inputs, (), (), (), ())
     check_ends(draft, limits, field)
-    checker = _Checker(draft, limits, field)
+    checker = _Checker(draft, limits, field, checkpoint)
     checked = checker.inputs()
     checker.finish()
     return checked
@@ -226,7 +227,7 @@ class _Checker:
     def inputs(self) -> tuple[Input, ...]:
         taken: dict[str, int] = {}
         checked: list[Input] = []
-        for position, entry in enumerate(self.draft.inputs):
+        for position, entry in enumerate(watched(self.draft.inputs, self.checkpoint)):
             path = f"inputs[{position}]"
             self.name(f"{path}.name", entry.name, taken, position)
             element_type = self.element_type(f"{path}.element_type", entry.element_type)
@@ -252,7 +253,7 @@ class _Checker:
             raise UnsupportedWish(message, reason="ELEMENT_TYPE_UNSUPPORTED", metadata={"field": field}) from None
 
     def constants(self) -> None:
-        for position, entry in enumerate(self.draft.constants):
+        for position, entry in enumerate(watched(self.draft.constants, self.checkpoint)):
             path = f"constants[{position}]"
             shape = self.shape(f"{path}.shape", entry.shape)
             if shape is not None and size(shape) != len(entry.values):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+from gradmill_server.engine.checkpoints import Checkpoint, never, watched
 from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.errors import LimitExceeded
 from gradmill_server.engine.ir import FloatArray, ParameterValue
@@ -66,8 +67,12 @@ class GraphDraft(NamedTuple):
     functions: Sequence[GraphDraft] = ()
 
 
-def functions_of(draft: GraphDraft, limits: Limits, field: str) -> list[GraphDraft]:
-    """Return the drafts of the bodies. They are not looked at before their number is known to be small enough.
+def functions_of(
+    draft: GraphDraft, limits: Limits, field: str, checkpoint: Checkpoint = never
+) -> tuple[list[GraphDraft], int]:
+    """Return the drafts of the bodies, and how many elements all constants have together.
+
+    Nothing is looked at before its number is known to be small enough.
 
     Raises:
         LimitExceeded: when there are too many, or they and the graph are too large together.
@@ -77,13 +82,9 @@ def functions_of(draft: GraphDraft, limits: Limits, field: str) -> list[GraphDra
     drafts = [draft, *functions]
     values = sum(len(each.inputs) + len(each.constants) + len(each.nodes) for each in drafts)
     _check(values, "number of values", "GRAPH_TOO_LARGE", "maximum_nodes", limits, field)
-    check_constants(elements_of(drafts), limits, field)
-    return functions
-
-
-def elements_of(drafts: Sequence[GraphDraft]) -> int:
-    """Return how many elements the constants of graphs have together."""
-    return sum(len(constant.values) for each in drafts for constant in each.constants)
+    elements = sum(len(constant.values) for each in drafts for constant in watched(each.constants, checkpoint))
+    check_constants(elements, limits, field)
+    return functions, elements
 
 
 def check_constants(elements: int, limits: Limits, field: str) -> None:

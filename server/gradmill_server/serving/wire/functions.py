@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, overload
 
@@ -108,21 +108,18 @@ class _InlineFormula:
     source_key: bytes
 
     def read(self, limits: Limits, checkpoint: Checkpoint = never) -> Graph:
-        declared = _draft_inputs(self.message.inputs, f"{self.field}.inputs")
-        inputs = check_inputs(declared, limits, field=self.field) if declared else None
+        declared = _DraftInputs(self.message.inputs, f"{self.field}.inputs", limits)
+        inputs = check_inputs(declared, limits, field=self.field, checkpoint=checkpoint) if declared else None
         return parse_formula(self.message.text, inputs, limits, checkpoint)
 
 
 def _draft(message: graph_pb2.Graph, field: str, limits: Limits) -> GraphDraft:
     return GraphDraft(
-        inputs=_draft_inputs(message.inputs, f"{field}.inputs"),
-        constants=[
-            _draft_constant(constant, f"{field}.constants[{position}]")
-            for position, constant in enumerate(message.constants)
-        ],
+        inputs=_DraftInputs(message.inputs, f"{field}.inputs", limits),
+        constants=_DraftConstants(message.constants, f"{field}.constants", limits),
         operation_names=list(message.operation_names),
         nodes=_DraftNodes(message.nodes, f"{field}.nodes", limits),
-        outputs=[DraftOutput(output.name, output.value) for output in message.outputs],
+        outputs=_DraftOutputs(message.outputs, f"{field}.outputs", limits),
         functions=_DraftFunctions(message.functions, f"{field}.functions", limits),
     )
 
@@ -171,20 +168,24 @@ class _DraftNodes(_Drafts[graph_pb2.Node, DraftNode]):
         return DraftNode(message.operation, message.arguments[:], parameters, message.name)
 
 
-def _draft_inputs(messages: Iterable[graph_pb2.Input], field: str) -> list[DraftInput]:
-    drafts = []
-    for position, message in enumerate(messages):
-        element_type = read_element_type(message.element_type, f"{field}[{position}].element_type")
-        drafts.append(DraftInput(message.name, tuple(message.shape), element_type))
-    return drafts
+class _DraftInputs(_Drafts[graph_pb2.Input, DraftInput]):
+    def _draft(self, position: int, message: graph_pb2.Input) -> DraftInput:
+        element_type = read_element_type(message.element_type, f"{self._field}[{position}].element_type")
+        return DraftInput(message.name, message.shape, element_type)
 
 
-def _draft_constant(message: graph_pb2.Array, field: str) -> DraftConstant:
-    # The check of graphs compares the shape with the elements.
-    elements = read_elements(message, field, InvalidGraph.from_violations)
-    if elements.dtype == np.float32:
-        return DraftConstant(tuple(message.shape), widened(elements), ElementType.FLOAT32)
-    return DraftConstant(tuple(message.shape), elements)
+class _DraftConstants(_Drafts[graph_pb2.Array, DraftConstant]):
+    def _draft(self, position: int, message: graph_pb2.Array) -> DraftConstant:
+        # The check of graphs compares the shape with the elements.
+        elements = read_elements(message, f"{self._field}[{position}]", InvalidGraph.from_violations)
+        if elements.dtype == np.float32:
+            return DraftConstant(message.shape, widened(elements), ElementType.FLOAT32)
+        return DraftConstant(message.shape, elements)
+
+
+class _DraftOutputs(_Drafts[graph_pb2.Output, DraftOutput]):
+    def _draft(self, _position: int, message: graph_pb2.Output) -> DraftOutput:
+        return DraftOutput(message.name, message.value)
 
 
 def _parameters(node: graph_pb2.Node, field: str, limits: Limits) -> DraftParameters:
