@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradmill.answers import Answer, ResultEntry, read_evaluation
+from gradmill.dividing import Division
 from gradmill.errors import invalid_response
 from gradmill.graph import Shape
 from gradmill.kinds import KINDS, Kind
@@ -45,7 +46,8 @@ class Assembler:
         self._timings = np.zeros(4)
         self._cache = ""
         self._stable_forms: tuple[str, ...] = ()
-        self._columns: list[tuple[str, dict[str, FloatArray]]] | None = None
+        self._columns: list[tuple[Kind, dict[str, FloatArray]]] | None = None
+        self._division: Division
         self._common: dict[str, Any] = {}
 
     @property
@@ -150,25 +152,33 @@ class Assembler:
         kinds = {kind.name: self._of_kind(kind) for kind in self._plan.wish.kinds}
         return Result(values=kinds.pop("value", None), point_flags=self._flags, **self._common_parts(), **kinds)
 
-    def part(self, start: int, stop: int, *, is_one_point: bool) -> Result:
+    def part(self, start: int, stop: int, *, is_one_point: bool, by_name: bool) -> Result:
         """Return what the answer to the only message says of some of its points, as if they had come alone.
 
-        For points in a matrix, and kinds without directions and without patterns, with no reduction.
+        For points that were sent as a matrix, and kinds without directions and without patterns, with no reduction.
+
+        Args:
+            start: the first point.
+            stop: the one after the last.
+            is_one_point: whether the results are to have no axis of points.
+            by_name: whether the points were given by name, so that results are by input.
         """
         if self._columns is None:
             names = [output.name for output in self._plan.outputs]
             self._columns = [
-                (kind.name, {name: self._arrays[ArrayKey(kind.number, name)] for name in names})
+                (kind, {name: self._arrays[ArrayKey(kind.number, name)] for name in names})
                 for kind in self._plan.wish.kinds
             ]
             self._common = self._common_parts()
-        kinds = {
-            name: self._by_output(lambda output: _rows(arrays[output], start, stop, is_one_point=is_one_point))  # noqa: B023 - called at once
-            for name, arrays in self._columns
-        }
-        return Result(
-            values=kinds.pop("value", None), point_flags=self._flags[start:stop].copy(), **self._common, **kinds
-        )
+            self._division = Division(self._plan.wanted, self._plan.column_ranges)
+        rows = start if is_one_point else slice(start, stop)
+        kinds: dict[str, Any] = {}
+        for kind, arrays in self._columns:
+            axes = kind.input_axes if by_name else 0
+            found = {name: self._division.divided(array[rows], axes) for name, array in arrays.items()}
+            kinds[kind.name] = found if len(found) > 1 else next(iter(found.values()))
+        flags = self._flags[start:stop].copy()
+        return Result(values=kinds.pop("value", None), point_flags=flags, **self._common, **kinds)
 
     def _common_parts(self) -> dict[str, Any]:
         """Return what is the same for all points."""
@@ -228,13 +238,6 @@ class Assembler:
         if kind.directions and self._plan.directions[kind.name].is_single:
             array = array[0]
         return float(array) if array.ndim == 0 else _writable(array)
-
-
-def _rows(array: FloatArray, start: int, stop: int, *, is_one_point: bool) -> float | FloatArray:
-    """Return some rows of an array in memory of their own; a point alone has no axis of points."""
-    if not is_one_point:
-        return array[start:stop].copy()
-    return float(array[start]) if array.ndim == 1 else array[start].copy()
 
 
 def _writable(array: FloatArray) -> FloatArray:

@@ -60,6 +60,8 @@ class Lane:
 
     def _finish(self, group: Group[Assembler], outcome: Assembler | GradmillError) -> None:
         group.outcome = outcome
+        if isinstance(outcome, LimitError) and not _would_fail_alone(outcome):
+            self._joiner.shrink(group.count)
         self._joiner.finish(group, outcome.compute_seconds if isinstance(outcome, Assembler) else None)
 
     def _member(
@@ -122,7 +124,8 @@ class Lane:
 def _result(group: Group[Assembler], start: int, packed: Packed) -> Result | None:
     outcome = group.outcome
     if isinstance(outcome, Assembler):
-        return outcome.part(start, start + packed.points, is_one_point=packed.is_one_point)
+        stop = start + packed.points
+        return outcome.part(start, stop, is_one_point=packed.is_one_point, by_name=packed.by_name)
     if outcome is None:
         message = "the call was given up before it was answered"
         raise CancelledError(message)

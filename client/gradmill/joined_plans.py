@@ -14,7 +14,7 @@ from gradmill.descriptions import FunctionInfo
 from gradmill.element_types import DTYPES
 from gradmill.errors import InvalidRequestError
 from gradmill.plans import Plan
-from gradmill.points import POINTS_FIELD, Batch, as_mapping, real_matrix
+from gradmill.points import POINTS_FIELD, Batch, pack_points
 from gradmill.settings import Batching
 from gradmill.sources import Source, digest_message
 from gradmill.v1 import gradient_service_pb2 as service
@@ -32,6 +32,7 @@ class Packed(NamedTuple):
     rows: bytes
     points: int
     is_one_point: bool
+    by_name: bool
 
 
 def is_joinable(wish: Wish) -> bool:
@@ -58,6 +59,7 @@ class JoinedPlan:
         bytes_per_point = self._plan.batch.bytes_per_point + self._plan.answer_bytes_per_point
         self.maximum_points = self._plan.points_per_message(batching, {})
         self._maximum_points_of_call = _SMALL_BYTES // bytes_per_point
+        self._shape_of_one_point = (self._elements,) if self._maximum_points_of_call else None
         self._by_digest = self._start(digest_message(function.digest))
 
     def _batch(self, count: int) -> Batch:
@@ -74,22 +76,15 @@ class JoinedPlan:
         return self._start(self._source.message())
 
     def pack(self, points: object) -> Packed | None:
-        """Return the points of a call; None for those that do not fit, or are too many, or are no matrix."""
-        if type(points) is np.ndarray and points.dtype == self._dtype:
-            array = points
-        elif as_mapping(points) is not None:
+        """Return the points of a call; None for those that do not fit, are too many, or are partly shared."""
+        if type(points) is np.ndarray and points.dtype == self._dtype and points.shape == self._shape_of_one_point:
+            return Packed(points.tobytes(), 1, is_one_point=True, by_name=False)  # the quickest way, for most
+        try:
+            batch = pack_points(points, self._plan.function)
+        except InvalidRequestError:  # told by the ordinary road
             return None
-        else:
-            try:
-                array = real_matrix("points", points, element_type=self._element_type)
-            except InvalidRequestError:
-                return None
-        shape = array.shape
-        is_one_point = len(shape) == 1
-        if not shape or shape[-1] != self._elements or len(shape) > 2:  # noqa: PLR2004 - a matrix
-            return None
-        count = 1 if is_one_point else shape[0]
-        return Packed(array.tobytes(), count, is_one_point) if 0 < count <= self._maximum_points_of_call else None
+        is_small = 0 < batch.count <= self._maximum_points_of_call
+        return _packed(batch) if is_small and (batch.is_one_point or not batch.shared) else None
 
     def body(self, rows: Sequence[bytes], count: int, *, inline: bool) -> bytes:
         """Return the `EvaluateRequest` for the points of several calls.
@@ -113,3 +108,11 @@ class JoinedPlan:
         plan = copy.copy(self._plan)
         plan.batch = self._batch(count)
         return Assembler(plan, count, {})
+
+
+def _packed(batch: Batch) -> Packed:
+    if batch.matrix is not None:
+        return Packed(batch.matrix.tobytes(), batch.count, batch.is_one_point, by_name=False)
+    columns = [array.reshape(batch.count, -1) for array in batch.arrays.values()]
+    rows = np.concatenate(columns, axis=1).tobytes() if columns else b""
+    return Packed(rows, batch.count, batch.is_one_point, by_name=True)

@@ -146,6 +146,12 @@ class Joiner(Generic[A]):
             self._is_due = True
         self._soon(self._flush)
 
+    def shrink(self, count: int) -> None:
+        """Note that a message with so many points passed a limit of the server, so that later ones have fewer."""
+        with self._lock:
+            self._maximum_points = max(1, min(self._maximum_points, count // 2))
+            self._points_worth_waiting = min(self._points_worth_waiting, self._maximum_points)
+
     def _learn(self, points_per_second: float) -> None:
         """Remember how fast points are computed; the best of the last messages counts, for any may be held up."""
         self._rates.append(points_per_second)

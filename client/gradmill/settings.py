@@ -38,9 +38,9 @@ class Batching:
         message_bytes: about how many bytes of points one message carries.
         answer_bytes: about how many bytes of results one answer carries.
         messages_in_flight: how many messages of a batch may be under way at a time.
-        coalesce: whether calls made at the same time, for the same function and wish, with few points in a matrix, may
-            travel in one message. Each gets the results, the errors and the time that it would get alone, to the bit.
-            A call that finds nothing under way is sent at once. Only over a network.
+        coalesce: whether calls made at the same time, for the same function and wish, with few points of which nothing
+            is shared, may travel in one message. Each gets the results, the errors and the time that it would get
+            alone, to the bit. A call that finds nothing under way is sent at once. Only over a network.
     """
 
     message_bytes: int = 1024 * 1024

@@ -264,9 +264,15 @@ def test_joining_can_be_turned_off(run: Run) -> None:
 @both
 def test_the_form_of_the_points_is_kept(run: Run) -> None:
     """Calls with points by name get results by name while others are joined."""
-    by_name: Call = lambda client: client.gradient("f", {"a": 1.0, "b": [2.0, 3.0]})  # noqa: E731
-    results = run(HeldTransport(), [gradient_at(1, 2), by_name, gradient_at(1, 2)], QUICK)
-    assert results[1].gradient["a"].tolist() == [1.0, 1.0]
+    transport = HeldTransport()
+    forms = [{"a": 1.0, "b": 2.0}, {"a": [1.0, 3.0], "b": [2.0, 4.0]}, {"a": 1.0, "b": [2.0, 3.0]}]
+    calls: list[Call] = [lambda client, points=points: client.gradient("f", points) for points in forms]  # type: ignore[misc]
+    one, several, shared, _ = run(transport, [*calls, gradient_at(1, 2)], QUICK)
+    assert (one.values, one.gradient) == (21.0, {"a": 1.0, "b": 10.0})
+    assert several.values.tolist() == [21.0, 43.0]
+    assert several.gradient["b"].tolist() == [10.0, 10.0]
+    assert shared.gradient["a"].tolist() == [1.0, 1.0]
+    assert 2 in transport.fake.rows
 
 
 def test_a_call_keeps_its_own_time() -> None:

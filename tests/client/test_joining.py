@@ -103,6 +103,17 @@ def test_a_message_carries_no_more_points_than_allowed() -> None:
     assert joined.messages() == ["a", "b", "cd", "ef", "gh", "ij", "K"]
 
 
+def test_a_message_that_passed_a_limit_makes_later_ones_smaller() -> None:
+    """Calls are not refused together again and again for what each of them may do."""
+    joined = Joined()
+    joined.call("a")
+    joined.call("b")
+    joined.joiner.shrink(7)
+    for name in "cdefgh":
+        joined.call(name)
+    assert joined.messages() == ["a", "b", "cde", "fgh"]
+
+
 def test_points_that_take_long_do_not_wait() -> None:
     """Where a point costs the server far more than a message, each call is sent at once, to use all its cores."""
     joined = Joined()

@@ -18,7 +18,7 @@ RANDOM = np.random.default_rng(11)
 ARRAY = gm.formula("a = sum(w * w) * x\nb = w * sin(x)\nreturn a, b", {"x": (), "w": 3})
 SINGLE = gm.formula("x*y + exp(x)", ["x", "y"], dtype="float32")
 LOGARITHM = "log(x) * y + sqrt(y)"
-FUNCTIONS: dict[str, tuple[gm.FunctionLike, Sequence[np.ndarray[Any, Any]], dict[str, Any]]] = {
+FUNCTIONS: dict[str, tuple[gm.FunctionLike, Sequence[Any], dict[str, Any]]] = {
     "gradient": ("x*y + sin(x)/y", [RANDOM.normal(size=2) for _ in range(48)], {"want": ["value", "gradient"]}),
     "several points": (
         "tanh(x*y)**2",
@@ -30,6 +30,21 @@ FUNCTIONS: dict[str, tuple[gm.FunctionLike, Sequence[np.ndarray[Any, Any]], dict
         ARRAY,
         [RANDOM.normal(size=(2, 4)) for _ in range(40)],
         {"want": "jacobian", "with_respect_to": "w", "outputs": ["b"]},
+    ),
+    "by name": (
+        "x*y**2 + exp(x*z)",
+        [dict(zip("xyz", RANDOM.normal(size=3).tolist(), strict=True)) for _ in range(40)],
+        {"want": ["value", "gradient", "hessian", "hessian_diagonal"], "with_respect_to": ["z", "x"]},
+    ),
+    "arrays by name": (
+        ARRAY,
+        [{"x": RANDOM.normal(size=2), "w": RANDOM.normal(size=(2, 3))} for _ in range(40)],
+        {"want": ["value", "jacobian"]},
+    ),
+    "matrices by name": (
+        gm.formula("sum(w*w*w) * x + x**3 * w[1]", {"x": (), "w": 3}),
+        [{"x": float(RANDOM.normal()), "w": RANDOM.normal(size=3)} for _ in range(40)],
+        {"want": ["gradient", "hessian"]},
     ),
     "single": (SINGLE, [RANDOM.normal(size=2).astype(np.float32) for _ in range(40)], {"want": ["value", "gradient"]}),
     "not finite": (
