@@ -12,7 +12,7 @@ from gradmill.errors import Failure, MissingExtraError
 
 INSTALL_COMMAND = "pip install 'gradmill[server]'"
 EMBEDDED_SERVER = "gradmill_server.serving.embedded"
-SERVE_COMMAND = "gradmill_server.serving.server"
+SERVE_COMMAND = "gradmill_server.serving.command"
 
 
 def load_server_module(name: str, purpose: str) -> ModuleType:

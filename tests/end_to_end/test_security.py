@@ -127,8 +127,11 @@ def test_wrong_missing_and_expired_tokens(server: ServerProcess, house: House) -
             _gradient(server, house, token=token)
         messages.add((caught.value.status, str(caught.value)))
     assert messages == {("UNAUTHENTICATED", "no valid credentials")}
-    causes = {entry["cause"] for entry in server.records() if entry["event"] == "authentication_failed"}
-    assert causes >= wrong.keys()
+
+    def causes() -> set[str]:
+        return {entry["cause"] for entry in server.records() if entry["event"] == "authentication_failed"}
+
+    _until(lambda: causes() >= wrong.keys())
 
 
 def test_wrong_and_missing_tls(server: ServerProcess, house: House) -> None:

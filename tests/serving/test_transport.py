@@ -16,8 +16,9 @@ import pytest
 from google.rpc import status_pb2
 from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill_server.serving.handler import Handler
+from gradmill_server.serving.listening import ListenError
 from gradmill_server.serving.settings import Settings
-from gradmill_server.serving.transport import SERVICE_NAME, GrpcFront, ListenError
+from gradmill_server.serving.transport import SERVICE_NAME, GrpcFront
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 

@@ -184,7 +184,8 @@ class Evaluator:
 
         def work() -> Computed:
             queue_seconds = earlier_queue + time.monotonic() - submitted
-            return self._compute(call, lookup, found, context, queue_seconds)
+            with guarded(self._guard, lookup.function.digest, Work.PASS, context.deadline):
+                return self._compute(call, lookup, found, context, queue_seconds)
 
         cost = found.kept.cost
         errand = _errand(context, lookup.function.digest, cost, points)
@@ -217,8 +218,7 @@ class Evaluator:
         points = call.points.bind(lookup.function.graph.inputs, self._limits)
         directions = bind_directions(call.wants, found.program.wants, lookup.function.graph, points.count)
         bound = time.monotonic()
-        with guarded(self._guard, lookup.function.digest, Work.PASS, context.deadline):
-            evaluation = self._evaluated(call.reduction, found.program, points, directions, context)
+        evaluation = self._evaluated(call.reduction, found.program, points, directions, context)
         context.checkpoint()
         computed = time.monotonic()
         found.kept.cost.learn(points.count, computed - bound)

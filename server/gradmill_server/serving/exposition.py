@@ -12,7 +12,9 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from gradmill_server.serving.listening import ListenError
 from gradmill_server.serving.metric_families import FAMILIES, Family, Type
+from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.snapshots import Series, Snapshot, Totals
 
 Source = Callable[[], Iterable[Snapshot]]
@@ -128,6 +130,16 @@ class MetricsServer:
             target=self._server.serve_forever, args=(_POLL_SECONDS,), name="gradmill-metrics", daemon=True
         )
         self._thread.start()
+
+    @classmethod
+    def listening(cls, settings: Settings, source: Source) -> MetricsServer:
+        """Return one that listens where the settings say. Raises ListenError."""
+        host, port = settings.metrics_host, settings.metrics_port
+        try:
+            return cls(source, host, port)
+        except OSError as error:
+            message = f"cannot listen on {host}:{port} for metrics: {error.strerror or error}"
+            raise ListenError(message) from error
 
     def close(self) -> None:
         """Stop listening."""

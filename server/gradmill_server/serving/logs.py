@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Protocol
 
 LOGGER = logging.getLogger("gradmill.serving")
 # A library is silent unless the program around it asks; `configure` asks.
@@ -18,6 +18,15 @@ _MAXIMUM_TRACEBACK_CHARACTERS = 16_384
 _FIELDS = "gradmill_fields"
 
 FieldValue = str | int | float | bool | None | Mapping[str, "str | int | float | bool | None"]
+
+_IDENTITY: dict[str, FieldValue] = {}
+
+
+class Lines(Protocol):
+    """What takes the log, a line at a time."""
+
+    def write(self, text: str, /) -> object:
+        """Take a line with its end."""
 
 
 def record(level: int, event: str, *, error: BaseException | None = None, **values: FieldValue) -> None:
@@ -33,7 +42,12 @@ def record(level: int, event: str, *, error: BaseException | None = None, **valu
         LOGGER.log(level, event, exc_info=error, extra={_FIELDS: values})
 
 
-def configure(level: str, style: str, stream: TextIO | None = None) -> None:
+def identify(**values: FieldValue) -> None:
+    """Put these values into every record from now on: which process of a server it is that writes."""
+    _IDENTITY.update(values)
+
+
+def configure(level: str, style: str, stream: Lines | None = None) -> None:
     """Write records of at least this level to a stream (standard output unless said), as "json" or "text"."""
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
@@ -57,6 +71,7 @@ def _parts(entry: logging.LogRecord, formatter: logging.Formatter) -> dict[str, 
     """Return a record's parts: time in UTC, level, event, values, and the traceback if there is one."""
     moment = datetime.fromtimestamp(entry.created, UTC).isoformat(timespec="milliseconds")
     parts: dict[str, object] = {"time": moment, "level": entry.levelname.lower(), "event": _cut(entry.getMessage())}
+    parts |= _IDENTITY
     parts |= {key: _cut(value) for key, value in getattr(entry, _FIELDS, {}).items()}
     if entry.exc_info:
         parts["traceback"] = formatter.formatException(entry.exc_info)[-_MAXIMUM_TRACEBACK_CHARACTERS:]

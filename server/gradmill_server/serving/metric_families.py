@@ -103,6 +103,21 @@ WORKERS = _gauge("gradmill_workers", "Workers.")
 REQUESTS_IN_FLIGHT = _gauge("gradmill_requests_in_flight", "Calls and stream messages being answered.")
 REQUEST_BYTES_IN_FLIGHT = _gauge("gradmill_request_bytes_in_flight", "Bytes of requests being answered.")
 STREAMS_OPEN = _gauge("gradmill_streams_open", "Open streams.")
+OBJECTS_NOT_KEPT = _gauge(
+    "gradmill_objects_not_kept", "Pieces of machine code that could not be kept on disk for the next start."
+)
+
+WORKER_PROCESSES = _gauge("gradmill_worker_processes", "Processes that answer calls.")
+SPARE_PROCESSES = _gauge("gradmill_spare_processes", "Processes that stand ready to take the place of one that dies.")
+WORKER_RESTARTS = _counter(
+    "gradmill_worker_restarts",
+    "Processes that ended unasked, by how: crashed (by a signal), exited, hung (and was killed), or unready (before it"
+    " could answer).",
+    "cause",
+)
+FUNCTIONS_QUARANTINED = _gauge(
+    "gradmill_functions_quarantined", "Functions refused because processes died while working on them."
+)
 
 FAMILIES: Mapping[str, Family] = {entry.name: entry for entry in list(globals().values()) if isinstance(entry, Family)}
 """Every metric by name, in the order of a scrape."""

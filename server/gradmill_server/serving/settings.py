@@ -78,6 +78,7 @@ def _row(
 
 LISTENING = "listening"
 METRICS = "metrics"
+PROCESSES = "processes"
 WORK = "work"
 SECURITY = "security"
 QUOTAS = "quotas of each caller"
@@ -102,6 +103,31 @@ class Settings:
     metrics_port: int = field(
         default=9_464,
         metadata=_row(METRICS, "port to serve /metrics on; 0 for any that is free", minimum=0, maximum=_HIGHEST_PORT),
+    )
+
+    processes: int = field(
+        default=0,
+        metadata=_row(
+            PROCESSES, "processes that answer on the port; 0 for one per processor", minimum=0, maximum=1_024
+        ),
+    )
+    spare_processes: int = field(
+        default=1,
+        metadata=_row(
+            PROCESSES, "processes kept ready to stand in for one that dies", unit="processes", minimum=0, maximum=64
+        ),
+    )
+    worker_hang_seconds: float = field(
+        default=10.0,
+        metadata=_row(
+            PROCESSES, "time after which a process that gives no sign of life is replaced", unit="seconds", minimum=1
+        ),
+    )
+    quarantine_deaths: int = field(
+        default=3, metadata=_row(PROCESSES, "processes that die of a function before it is refused", unit="processes")
+    )
+    quarantine_seconds: float = field(
+        default=3_600.0, metadata=_row(PROCESSES, "time for which it is refused then", unit="seconds", minimum=0)
     )
 
     tls_certificate_file: str = field(

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import math
 import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -24,6 +23,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.handler import UNARY_METHODS, Handler
+from gradmill_server.serving.listening import ListenError, check_free, shown_address
 from gradmill_server.serving.security.exposure import serves_reflection
 from gradmill_server.serving.security.security import Security
 from gradmill_server.serving.settings import Settings
@@ -32,7 +32,6 @@ from gradmill_server.serving.streams import METHOD as STREAM_METHOD
 from gradmill_server.serving.transport_security import Gate, GuardedReflection, Visit, server_credentials
 
 SERVICE_NAME = "gradmill.v1.GradientService"
-GRPC_VERSION: str = grpc.__version__
 
 _STATUS_METADATA = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -68,10 +67,6 @@ logging.getLogger("grpc._cython.cygrpc").addFilter(_is_worth_saying)
 
 _UnaryBehaviour = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
 _StreamBehaviour = Callable[[AsyncIterator[bytes], "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[None]]
-
-
-class ListenError(Exception):
-    """An address that cannot be listened on; the message says which and why, on one line."""
 
 
 class HealthReport(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # its stub is Any
@@ -194,13 +189,23 @@ class GrpcFront:
         address: the address it listens on, with the port chosen; empty before `start`.
     """
 
-    def __init__(self, handler: Handler, settings: Settings, security: Security | None = None) -> None:
-        """Set up the server; needs a running event loop. Raises UnusableFile when there is no security yet."""
+    def __init__(
+        self, handler: Handler, settings: Settings, security: Security | None = None, *, shares_port: bool = False
+    ) -> None:
+        """Set up the server; needs a running event loop. Raises UnusableFile when there is no security yet.
+
+        Args:
+            handler: what answers.
+            settings: where to listen, among others.
+            security: whom to let in, and by what certificate; None to make it from the settings.
+            shares_port: whether other processes listen on the same port, each with a share of its connections.
+        """
         self.address = ""
         self._settings = settings
+        self._shares_port = shares_port
         self._security = security or Security(settings)
         self._health = HealthReport((SERVICE_NAME,))
-        self._server = grpc.aio.server(options=_options(settings))
+        self._server = grpc.aio.server(options=_options(settings, shares_port=shares_port))
         authenticator = self._security.authenticator
         certificates = bool(settings.tls_client_authority_file)
         gate = Gate(authenticator, handler, certificates=certificates) if authenticator is not None else None
@@ -220,15 +225,15 @@ class GrpcFront:
     async def start(self) -> None:
         """Listen and answer; health says NOT_SERVING until `report_ready`. Raises ListenError."""
         host, port = self._settings.host, self._settings.port
-        shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
-        _check_free(host.strip("[]"), port)
+        if not self._shares_port:
+            check_free(host, port)
         try:
-            chosen = self._add_port(f"{shown}:{port}")
+            chosen = self._add_port(shown_address(host, port))
         except RuntimeError as error:
-            message = f"cannot listen on {shown}:{port}"
+            message = f"cannot listen on {shown_address(host, port)}"
             raise ListenError(message) from error
         await self._server.start()
-        self.address = f"{shown}:{chosen}"
+        self.address = shown_address(host, chosen)
 
     def _add_port(self, address: str) -> int:
         certificates = self._security.certificates
@@ -249,25 +254,10 @@ class GrpcFront:
         await self._server.stop(grace_seconds)
 
 
-def _check_free(host: str, port: int) -> None:
-    """Raise ListenError for an address that is taken or not ours, in plain words; grpcio's own say less."""
-    if port == 0:
-        return
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
-    except OSError as error:
-        message = f"cannot listen on {host}:{port}: {error.strerror or error}"
-        raise ListenError(message) from error
-
-
-def _options(settings: Settings) -> list[tuple[str, int]]:
+def _options(settings: Settings, *, shares_port: bool = False) -> list[tuple[str, int]]:
     return [
         # Two servers on one port would share its calls by chance instead of the second one failing.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(shares_port)),
         ("grpc.max_receive_message_length", settings.maximum_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION),

@@ -1,0 +1,1 @@
+"""Worker processes on one port, and the process that starts them, watches over them and replaces those that die."""
