@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from gradmill_server.engine.backends.native.object_cache import objects_not_kept
 from gradmill_server.engine.wants import Kind
 from gradmill_server.serving import metric_families as families
 from gradmill_server.serving.handler import Handler
@@ -100,6 +101,7 @@ class Metrics(Telemetry):
             families.REQUESTS_IN_FLIGHT.name: lambda: admission.calls,
             families.REQUEST_BYTES_IN_FLIGHT.name: lambda: admission.request_bytes,
             families.STREAMS_OPEN.name: lambda: admission.streams,
+            families.OBJECTS_NOT_KEPT.name: objects_not_kept,
         }
 
     def call_finished(self, method: str, code: str, seconds: float) -> None:

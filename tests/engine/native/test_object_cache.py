@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from gradmill_server.engine.backends.native import library, object_cache
@@ -12,6 +18,19 @@ from gradmill_server.engine.backends.native.handlers import library_text
 from gradmill_server.engine.backends.native.levels import LEVELS, Level, host_level
 
 TEXT = "define i64 @answer() {\n  ret i64 42\n}\n"
+_COMPILING = f"""
+import time
+from gradmill_server.engine.backends.native import object_cache
+from gradmill_server.engine.backends.native.levels import LEVELS, host_level
+compile_object = object_cache.compile_object
+def slowly(text, level):
+    print("compiled")
+    time.sleep(0.5)
+    return compile_object(text, level)
+object_cache.compile_object = slowly
+text = {TEXT!r}
+object_cache.cached_object(text, lambda: text, host_level() or LEVELS[0])
+"""
 LEVEL = host_level() or LEVELS[0]
 needs_native = pytest.mark.skipif(host_level() is None, reason="this processor runs none of the levels")
 
@@ -45,6 +64,33 @@ def test_an_object_is_compiled_once(folder: Path, compilations: list[str]) -> No
     assert len(compilations) == 1
     assert len(list(folder.glob("*.o"))) == 1
     assert not list(folder.glob(".new-*"))
+
+
+def test_processes_that_start_together_compile_once(folder: Path) -> None:
+    """Of several processes that need an object that is not there, one compiles it and the others wait for that."""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", _COMPILING], stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    written = [process.communicate()[0] for process in processes]
+    assert sorted(written) == ["", "", "compiled\n"]
+    assert len(list(folder.glob("*.o"))) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_what_cannot_be_kept_is_said_and_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    """On a full or read-only disk an object is used all the same; a warning says why it is not kept, and it counts."""
+
+    def fail(**_: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tempfile, "mkstemp", fail)
+    before = object_cache.objects_not_kept()
+    assert object_cache.cached_object(TEXT, lambda: TEXT, LEVEL)
+    assert object_cache.objects_not_kept() == before + 1
+    assert f"not kept in {folder}: {os.strerror(number)}" in caplog.text
+    assert not list(folder.glob("*.o"))
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "writable", "link"])
