@@ -64,7 +64,7 @@ class JoinedPlan:
 
     def _batch(self, count: int) -> Batch:
         """Return a batch that stands for the points of a message, which are never looked at again."""
-        stand_in = np.broadcast_to(self._dtype.type(0), (count, self._elements))
+        stand_in = np.empty((count, self._elements), self._dtype)
         return Batch(count, False, stand_in, {}, frozenset(), self._element_type)  # noqa: FBT003 - as it says
 
     def _start(self, function: service.Function) -> bytes:

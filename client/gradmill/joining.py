@@ -95,6 +95,7 @@ class Joiner(Generic[A]):
         self._under_way = 0
         self._points_under_way = 0
         self._is_due = False
+        self._has_company = False  # whether the last message was of several calls, so that more may come in a moment
         self._rates: deque[float] = deque(maxlen=_REMEMBERED_RATES)
 
     def add(self, member: Member[A]) -> None:
@@ -105,7 +106,11 @@ class Joiner(Generic[A]):
             if self._is_due or not self._may_send():
                 return
             self._is_due = True
-        self._soon(self._flush)
+            has_company = self._has_company
+        if has_company:
+            self._soon(self._flush)
+        else:
+            self._flush()
 
     def leave(self, member: Member[A]) -> None:
         """Forget a call that nobody waits for any more; a message of such calls alone is given up."""
@@ -184,6 +189,7 @@ class Joiner(Generic[A]):
             if not members:
                 return None
             group = Group(members, count, len(members))
+            self._has_company = len(members) > 1
             for member in members:
                 member.group = group
             self._under_way += 1

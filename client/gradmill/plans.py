@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from gradmill.descriptions import FunctionInfo, OutputInfo
@@ -107,7 +108,7 @@ class Plan:
         """The number of elements of all wanted inputs."""
         return sum(map(size, self.wanted.values()))
 
-    @property
+    @cached_property
     def column_ranges(self) -> dict[str, slice]:
         """For each wanted input, the places of its elements among those of all wanted inputs."""
         ends = list(itertools.accumulate(map(size, self.wanted.values())))

@@ -50,6 +50,18 @@ class Joined:
         self.joiner.finish(self.sent[number], compute_seconds)
         self.turn()
 
+    def meet(self) -> None:
+        """Have two calls travel together, so that company is expected from now on; then forget them."""
+        known = len(self.sent)
+        self.call("1")
+        self.call("2")
+        self.call("3", "4")
+        for number in range(3):
+            self.answer(known + number)
+        assert self.messages()[known:] == ["1", "2", "34"]
+        del self.sent[known:]
+        self.told.clear()
+
     def messages(self) -> list[str]:
         """Return the names of the calls in each message."""
         return [b"".join(member.rows for member in group.members).decode() for group in self.sent]
@@ -66,6 +78,7 @@ def test_a_call_alone_is_sent_at_once() -> None:
 def test_calls_of_one_turn_share_two_messages() -> None:
     """Calls made at the same time travel together, half of them in each of two messages."""
     joined = Joined()
+    joined.meet()
     joined.call(*"abcdefgh")
     assert joined.messages() == ["abcd", "efgh"]
 
@@ -87,6 +100,7 @@ def test_what_comes_while_messages_are_under_way_waits_for_one_of_them() -> None
 def test_each_call_is_told_where_its_points_are() -> None:
     """Every call learns its message and the place of its first point there."""
     joined = Joined()
+    joined.meet()
     joined.call(*"abcd", points=3)
     joined.answer(0)
     assert joined.told == {b"a": (joined.sent[0], 0), b"b": (joined.sent[0], 3)}
@@ -123,6 +137,7 @@ def test_points_that_take_long_do_not_wait() -> None:
     assert joined.messages() == ["a", "b", "c", "d", "e", "f"]
     for number in range(1, 6):
         joined.answer(number, compute_seconds=1e-6)
+    joined.meet()
     joined.call(*"ghij")
     assert joined.messages()[6:] == ["gh", "ij"]
 
@@ -134,6 +149,7 @@ def test_one_message_that_was_held_up_changes_nothing() -> None:
     joined.answer(0, compute_seconds=1e-6)
     joined.call("b")
     joined.answer(1, compute_seconds=0.1)
+    joined.meet()
     joined.call(*"cdef")
     assert joined.messages()[2:] == ["cd", "ef"]
 
@@ -153,6 +169,7 @@ def test_a_call_that_leaves_before_it_is_sent_is_not_sent() -> None:
 def test_a_message_that_all_have_left_is_given_up() -> None:
     """The server is told to stop once the last call of a message is given up, and not before."""
     joined = Joined()
+    joined.meet()
     members = joined.call(*"abcd")
     joined.call("e")
     joined.joiner.leave(members[0])
