@@ -198,8 +198,11 @@ def _key(function: FunctionLike, names: Sequence[Names]) -> Hashable:
 
 
 def soon_in_thread(function: Callable[[], None]) -> None:
-    """Call a function after other threads have had a turn."""
-    time.sleep(0)
+    """Call a function after other threads have had a turn; sleeping instead would take a hundred times as long."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+    else:
+        time.sleep(0)
     function()
 
 
