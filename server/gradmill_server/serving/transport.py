@@ -10,6 +10,7 @@ import logging
 import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 # gRPC's core writes a line for every connection that fails to agree on TLS, and anyone who can connect can let it fail.
@@ -21,6 +22,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from gradmill_server.serving import logs
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.handler import UNARY_METHODS, Handler
 from gradmill_server.serving.listening import ListenError, check_free, shown_address
@@ -56,13 +58,18 @@ _IDLE_MILLISECONDS = 5 * 60_000
 """A connection without calls is closed after so long; a client opens another when it has something to ask."""
 
 
+_BETWEEN_ATTEMPTS_SECONDS = 0.02
+
+
 def _is_worth_saying(record: logging.LogRecord) -> bool:
-    """Whether a word of grpcio's own is worth a line: not that a call was cancelled, which is no error of anyone's."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
+    """Whether a word of grpcio's own is worth a line: not what callers can make it say as often as they like."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], (asyncio.CancelledError, UnicodeDecodeError))
 
 
-# grpcio writes one with a traceback when a caller leaves before his call has begun.
+# grpcio writes one with a traceback when a caller leaves before his call has begun, and asyncio another one for it
+# when a call's path is not UTF-8 (`GrpcFront` says it in a record).
 logging.getLogger("grpc._cython.cygrpc").addFilter(_is_worth_saying)
+logging.getLogger("asyncio").addFilter(_is_worth_saying)
 
 
 _UnaryBehaviour = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
@@ -205,22 +212,29 @@ class GrpcFront:
         self._shares_port = shares_port
         self._security = security or Security(settings)
         self._health = HealthReport((SERVICE_NAME,))
-        self._server = grpc.aio.server(options=_options(settings, shares_port=shares_port))
         authenticator = self._security.authenticator
         certificates = bool(settings.tls_client_authority_file)
-        gate = Gate(authenticator, handler, certificates=certificates) if authenticator is not None else None
-        self._server.add_generic_rpc_handlers((_gradient_methods(handler, gate),))
-        # Health is open to all: what starts, stops and finds servers has no credentials, and learns no more than that.
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        if serves_reflection(settings):
-            self._add_reflection(gate)
+        self._gate = Gate(authenticator, handler, certificates=certificates) if authenticator is not None else None
+        self._methods = _gradient_methods(handler, self._gate)
+        self._server = self._made()
+        self._keeping: asyncio.Task[None] | None = None
 
-    def _add_reflection(self, gate: Gate | None) -> None:
+    def _made(self) -> grpc.aio.Server:
+        """Return a server that does not listen yet."""
+        server = grpc.aio.server(options=_options(self._settings, shares_port=self._shares_port))
+        server.add_generic_rpc_handlers((self._methods,))
+        # Health is open to all: what starts, stops and finds servers has no credentials, and learns no more than that.
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        if serves_reflection(self._settings):
+            self._add_reflection(server)
+        return server
+
+    def _add_reflection(self, server: grpc.aio.Server) -> None:
         names = (SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
-        if gate is None:
-            reflection.enable_server_reflection(names, self._server)
+        if self._gate is None:
+            reflection.enable_server_reflection(names, server)
         else:
-            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(GuardedReflection(names, gate), self._server)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(GuardedReflection(names, self._gate), server)
 
     async def start(self) -> None:
         """Listen and answer; health says NOT_SERVING until `report_ready`. Raises ListenError."""
@@ -234,6 +248,30 @@ class GrpcFront:
             raise ListenError(message) from error
         await self._server.start()
         self.address = shown_address(host, chosen)
+        self._keeping = asyncio.create_task(self._keep_listening())
+
+    async def _keep_listening(self) -> None:
+        """Listen anew whenever grpcio's server ends by itself, as it does (1.85) when a call's path is not UTF-8.
+
+        Calls under way on this server end with it, and their callers try again; without this one such call, which needs
+        no credentials, would end the service.
+        """
+        while True:
+            with suppress(UnicodeDecodeError):
+                await self._server.wait_for_termination()
+            logs.record(logging.WARNING, "listening_anew", address=self.address)
+            await self._listen_anew()
+
+    async def _listen_anew(self) -> None:
+        while True:
+            self._server = self._made()
+            try:
+                self._add_port(self.address)
+            except RuntimeError:  # for a moment yet the address is taken
+                await asyncio.sleep(_BETWEEN_ATTEMPTS_SECONDS)
+            else:
+                await self._server.start()
+                return
 
     def _add_port(self, address: str) -> int:
         certificates = self._security.certificates
@@ -251,6 +289,9 @@ class GrpcFront:
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no new calls, let those in flight end for so long, then cancel them."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            self._keeping = None
         await self._server.stop(grace_seconds)
 
 
