@@ -121,7 +121,7 @@ def refusal(status: status_pb2.Status) -> tuple[str, str]:
 
 def small_settings(limits: Limits | None = None, **changes: object) -> Settings:
     """Return settings for a test: two workers, nothing computed anywhere else, and what is said."""
-    common = replace(Settings(), workers=2, inline_seconds=0.0, metrics_port=0, port=0)
+    common = replace(Settings(), workers=2, inline_microseconds=0, metrics_port=0, port=0)
     settings = replace(common, **changes)  # type: ignore[arg-type]
     return settings if limits is None else replace(settings, limits=limits)
 

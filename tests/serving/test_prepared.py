@@ -68,7 +68,7 @@ def test_small_calls_are_computed_where_they_arrive() -> None:
     telemetry = _Placements()
 
     async def scenario() -> tuple[bytes, bytes]:
-        async with handling(small_settings(inline_seconds=1.0), telemetry) as handler:
+        async with handling(small_settings(inline_microseconds=1_000_000), telemetry) as handler:
             first = await ask(handler, _request((2.0, 3.0, 4.0)))
             gate = threading.Event()
             busy = [asyncio.create_task(handler.pool.run(gate.wait)) for _ in range(2)]
@@ -169,7 +169,7 @@ def test_tenants_do_not_find_one_anothers_functions() -> None:
     """What one tenant sent is as unknown to another as what nobody sent, also once calls are known."""
 
     async def scenario() -> list[tuple[str, str]]:
-        async with handling(small_settings(inline_seconds=1.0)) as handler:
+        async with handling(small_settings(inline_microseconds=1_000_000)) as handler:
             sent = await handler.evaluate(evaluation().SerializeToString(), CallContext(caller="one"))
             known = service_pb2.EvaluateResponse.FromString(sent).digest
             by_digest = evaluation(digest(known)).SerializeToString()
@@ -208,7 +208,7 @@ def test_an_evicted_program_is_compiled_again(count: int) -> None:
     """A call that was known is answered when the cache has lost its program, and even when it keeps nothing."""
 
     async def scenario() -> list[bytes]:
-        settings = replace(small_settings(inline_seconds=1.0), cache_bytes=0)
+        settings = replace(small_settings(inline_microseconds=1_000_000), cache_bytes=0)
         async with handling(settings) as handler:
             request = evaluation(points=matrix(np.full((count, 3), 2.0)))
             return [await ask(handler, request) for _ in range(3)]
@@ -218,12 +218,12 @@ def test_an_evicted_program_is_compiled_again(count: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [np.zeros((0, 3)), np.zeros((5, 3)), np.full((5, 3), 1e308)])
-@pytest.mark.parametrize("inline_seconds", [0.0, 1.0])
-def test_known_calls_of_any_size_are_answered_as_unknown_ones(rows: np.ndarray, inline_seconds: float) -> None:
+@pytest.mark.parametrize("inline_microseconds", [0, 1_000_000])
+def test_known_calls_of_any_size_are_answered_as_unknown_ones(rows: np.ndarray, inline_microseconds: int) -> None:
     """However many points there are, none at all included, a known call has the answer that it had at first."""
 
     async def scenario() -> list[service_pb2.EvaluateResponse]:
-        async with handling(small_settings(inline_seconds=inline_seconds)) as handler:
+        async with handling(small_settings(inline_microseconds=inline_microseconds)) as handler:
             request = evaluation(points=matrix(rows))
             return [service_pb2.EvaluateResponse.FromString(await ask(handler, request)) for _ in range(3)]
 
@@ -232,12 +232,12 @@ def test_known_calls_of_any_size_are_answered_as_unknown_ones(rows: np.ndarray, 
         assert (answer.results, answer.point_flags, answer.digest) == (first.results, first.point_flags, first.digest)
 
 
-@pytest.mark.parametrize("inline_seconds", [0.0, 1.0])
-def test_known_calls_of_a_function_without_inputs(inline_seconds: float) -> None:
+@pytest.mark.parametrize("inline_microseconds", [0, 1_000_000])
+def test_known_calls_of_a_function_without_inputs(inline_microseconds: int) -> None:
     """A constant function has as many equal values as it is given empty points."""
 
     async def scenario() -> list[bytes]:
-        async with handling(small_settings(inline_seconds=inline_seconds)) as handler:
+        async with handling(small_settings(inline_microseconds=inline_microseconds)) as handler:
             request = evaluation(formula("2 + 3"), matrix(np.zeros((4, 0))), [service_pb2.DERIVATIVE_VALUE])
             return [await ask(handler, request) for _ in range(3)]
 

@@ -39,7 +39,7 @@ from gradmill_server.serving.wire.requests import EvaluateCall, Reduction, bind_
 from gradmill_server.serving.wire.responses import EvaluateAnswer, write_evaluate
 
 _TURN_SECONDS = 0.001
-"""Of computing on the event loop before it looks at what else came."""
+"""Of computing on the event loop until it looks at what else came."""
 
 _LARGEST_BYTES_HERE = 64 * 1024
 """Of results that are written on the event loop."""
@@ -100,11 +100,14 @@ class Evaluator:
         return Opened(envelope, self._calls.find(envelope, tenant))
 
     def belongs_here(self, envelope: Envelope, prepared: PreparedCall) -> bool:
-        """Whether a call is so small that it is best computed on the event loop, which has had time for it."""
+        """Whether a call is so small that it is best computed on the event loop."""
         seconds = prepared.kept.cost.predict(envelope.rows)
-        if seconds > self._inline_seconds or self._spent_seconds > _TURN_SECONDS:
-            return False
-        return envelope.rows * prepared.kept.program.point_bytes <= _LARGEST_BYTES_HERE
+        return seconds <= self._inline_seconds and envelope.rows * prepared.point_bytes <= _LARGEST_BYTES_HERE
+
+    async def turn(self) -> None:
+        """Return when the event loop may compute: it looks at what else came after each millisecond of that."""
+        while self._spent_seconds > _TURN_SECONDS:  # noqa: ASYNC110  no event: the loop itself has to come round
+            await asyncio.sleep(0)
 
     def evaluate_here(self, envelope: Envelope, prepared: PreparedCall, context: CallContext) -> bytes:
         """Return the bytes of the answer to a small call, computed here and now. Raises EngineError."""

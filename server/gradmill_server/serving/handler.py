@@ -82,7 +82,7 @@ class Handler:
             telemetry,
             quotas,
             guard,
-            inline_seconds=settings.inline_seconds,
+            inline_seconds=settings.inline_microseconds / 1e6,
         )
         self._draining = asyncio.Event()
         self._unary: dict[str, Callable[[bytes, CallContext], Awaitable[bytes]]] = {
@@ -134,6 +134,7 @@ class Handler:
     async def _evaluate_prepared(self, envelope: Envelope, prepared: PreparedCall, context: CallContext) -> bytes:
         evaluator = self._evaluator
         if evaluator.belongs_here(envelope, prepared):
+            await evaluator.turn()
             work = partial(evaluator.evaluate_here, envelope, prepared, context)
             return self._answering.answer_here("Evaluate", context, work)
         later = partial(evaluator.evaluate_prepared, envelope, prepared, context)

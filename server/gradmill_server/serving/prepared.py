@@ -33,6 +33,7 @@ class PreparedCall:
         element_type: that of the function.
         kinds: what is wanted.
         node_count: the values computed at each point.
+        point_bytes: the bytes of the results at one point.
         writer: writes the answers.
         hits: how often it was asked for.
     """
@@ -44,6 +45,7 @@ class PreparedCall:
     element_type: ElementType
     kinds: tuple[Kind, ...]
     node_count: int
+    point_bytes: int
     writer: AnswerWriter
     hits: int = 0
 
@@ -90,6 +92,7 @@ class PreparedCalls:
             element_type_of(inputs),
             tuple(want.kind for want in program.program.wants),
             program.program.node_count,
+            program.program.point_bytes,
             AnswerWriter(layout),
         )
         self._calls.put(tenant, envelope.head, prepared, _BYTES + len(envelope.head))

@@ -197,9 +197,11 @@ class Settings:
     caller_queue_length: int = field(
         default=128, metadata=_row(WORK, "work of one caller that may wait for a worker", unit="jobs", minimum=0)
     )
-    inline_seconds: float = field(
-        default=0.0001,
-        metadata=_row(WORK, "predicted time up to which a pass is not handed to a worker", unit="seconds", minimum=0),
+    inline_microseconds: int = field(
+        default=50,
+        metadata=_row(
+            WORK, "predicted time up to which a pass is not handed to a worker", unit="microseconds", minimum=0
+        ),
     )
     batch_points: int = field(
         default=1_024, metadata=_row(WORK, "points of several calls that one pass takes together", unit="points")

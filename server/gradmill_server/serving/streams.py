@@ -157,6 +157,7 @@ class EvaluateStream:
             size = message.end - message.begin
             await self._line_up(message.sequence, asyncio.create_task(self._answer(message, size, context, work)))
             return
+        await evaluator.turn()
         work_here = partial(evaluator.evaluate_here, envelope, prepared, context)
         try:
             response = self._parts.answering.answer_here(METHOD, context, work_here)
