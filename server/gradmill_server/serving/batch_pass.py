@@ -6,7 +6,7 @@ A point's results have the same bits whatever it is computed with, so no caller 
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,7 +19,8 @@ from gradmill_server.engine.program import Evaluation
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.guard import Guard, Work, guarded
 from gradmill_server.serving.prepared import PreparedCall
-from gradmill_server.serving.telemetry import Outcome, Stage
+from gradmill_server.serving.telemetry import Outcome
+from gradmill_server.serving.wire.answers import Spent
 from gradmill_server.serving.wire.envelope import Envelope
 
 
@@ -96,18 +97,20 @@ class PreparedPass:
     def alone(self) -> Computed:
         """Compute it by itself. Raises EngineError."""
         began = time.monotonic()
-        self.context.checkpoint()
-        matrix = self.envelope.matrix()
+        context, prepared = self.context, self.prepared
+        context.checkpoint()
+        points = PointBatch(prepared.inputs, self.envelope.rows, matrix=self.envelope.matrix())
         bound = time.monotonic()
-        prepared = self.prepared
-        points = PointBatch(prepared.inputs, self.envelope.rows, matrix=matrix)
-        with guarded(self.guard, prepared.function.digest, Work.PASS, self.context.deadline):
-            evaluation = prepared.kept.program.evaluate(points, self.limits, self.context.checkpoint)
-        self.context.checkpoint()
+        note = self.guard.begin(prepared.function.digest, Work.PASS, context.deadline)
+        try:
+            evaluation = prepared.kept.program.evaluate(points, self.limits, context.checkpoint)
+        finally:
+            self.guard.end(note)
+        context.checkpoint()
         computed = time.monotonic()
-        prepared.kept.cost.learn(self.points, computed - bound)
-        answer = self._answer(evaluation, began - self.submitted, bound - began, computed - bound)
-        return answer._replace(pass_calls=1, pass_points=self.points)
+        prepared.kept.cost.learn(points.count, computed - bound)
+        spent = Spent(began - self.submitted, 0.0, computed - bound, bound - began)
+        return self._answer(evaluation, spent, computed)._replace(pass_calls=1, pass_points=points.count)
 
     def _together(self, companions: Sequence[PreparedPass]) -> list[Computed | BaseException]:
         began = time.monotonic()
@@ -130,23 +133,15 @@ class PreparedPass:
         for companion in companions:
             part = _part(evaluation, start, start + companion.points)
             start += companion.points
-            queued = began - companion.submitted
-            answers.append(companion._answer(part, queued, bound - began, computed - bound))  # noqa: SLF001  its kind
+            spent = Spent(began - companion.submitted, 0.0, computed - bound, bound - began)
+            answers.append(companion._answer(part, spent, time.monotonic()))  # noqa: SLF001  its kind
         answers[0] = answers[0]._replace(pass_calls=len(companions), pass_points=len(matrix))
         return [*answers]
 
-    def _answer(
-        self, evaluation: Evaluation, queue_seconds: float, bind_seconds: float, compute_seconds: float
-    ) -> Computed:
-        encoding_began = time.monotonic()
-
-        def seconds() -> Mapping[Stage, float]:
-            encode = bind_seconds + time.monotonic() - encoding_began
-            return {Stage.QUEUE: queue_seconds, Stage.COMPUTE: compute_seconds, Stage.ENCODE: encode}
-
-        body = self.prepared.writer.write(evaluation.arrays, evaluation.point_flags, Outcome.HIT, seconds)
-        encode_seconds = bind_seconds + time.monotonic() - encoding_began
-        return Computed(body, self.points, compute_seconds, encode_seconds)
+    def _answer(self, evaluation: Evaluation, spent: Spent, computed: float) -> Computed:
+        """Return the answer, given the time at which its results were there."""
+        body = self.prepared.writer.write(evaluation.arrays, evaluation.point_flags, Outcome.HIT, spent)
+        return Computed(body, self.points, spent.compute, spent.encode + time.monotonic() - computed)
 
 
 def _part(evaluation: Evaluation, start: int, stop: int) -> Evaluation:

@@ -6,8 +6,9 @@ _FIRST_SECONDS_PER_CALL = 20e-6
 _FIRST_SECONDS_PER_NODE = 2e-9
 """Until something is known: about what the tape machine takes for a value of a node at a point."""
 
-_WEIGHT = 0.2
-"""Of the newest measurement."""
+_WEIGHT_OF_LESS, _WEIGHT_OF_MORE = 0.4, 0.04
+"""Of a measurement below and above what was expected. Waiting for the processor or for the interpreter only adds to
+a program's own time, so the estimate keeps near the lower end of what is measured."""
 
 _LARGEST_STEP = 4.0
 """One measurement counts as at most so many times what was expected: a thread that lost its processor says little."""
@@ -45,7 +46,9 @@ class LearnedCost:
         expected = self.predict(points)
         if self.measured and seconds > _LARGEST_STEP * expected:
             seconds = _LARGEST_STEP * expected
-        weight = _WEIGHT if self.measured else 1.0
+        weight = _WEIGHT_OF_LESS if seconds < expected else _WEIGHT_OF_MORE
+        if not self.measured:
+            weight = 1.0
         scaled = points / _POINTS_SCALE
         step = weight * (seconds - expected) / (1.0 + scaled * scaled)
         self._per_call = max(0.0, self._per_call + step)

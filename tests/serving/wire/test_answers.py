@@ -9,12 +9,13 @@ from gradmill.v1 import gradient_service_pb2 as service_pb2
 from gradmill_server.engine.program import ResultArray
 from gradmill_server.engine.wants import Kind
 from gradmill_server.serving.telemetry import Outcome, Stage
-from gradmill_server.serving.wire.answers import AnswerWriter, Layout
+from gradmill_server.serving.wire.answers import AnswerWriter, Layout, Spent
 from gradmill_server.serving.wire.arrays import Encoding
 from gradmill_server.serving.wire.responses import EvaluateAnswer, write_evaluate
 
 _DIGEST = bytes(range(32))
 _SECONDS = {Stage.QUEUE: 0.0, Stage.COMPILE: 2.5, Stage.COMPUTE: 1e-6, Stage.ENCODE: 0.25}
+_SPENT = Spent(0.0, 2.5, 1e-6, 0.25)
 _MODES = {(2, "f"): "forward"}
 
 
@@ -48,6 +49,6 @@ def test_written_by_hand_is_written_right(points: int, dtype: npt.DTypeLike, fla
         EvaluateAnswer(_DIGEST, arrays, flags, {}, (), _MODES, Outcome.MISS, forms, _SECONDS), Encoding.DATA
     )
     for _ in range(2):
-        written = writer.write(arrays, flags, Outcome.MISS, lambda: _SECONDS)
+        written = writer.write(arrays, flags, Outcome.MISS, _SPENT)
         assert _parsed(written) == _parsed(expected)
         assert service_pb2.EvaluateResponse.FromString(written).timings.encode.nanos == 250_000_000

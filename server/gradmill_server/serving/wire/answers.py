@@ -7,7 +7,7 @@ The bytes are those of an `EvaluateResponse`, field by field in the order of the
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from gradmill.v1 import graph_pb2
 from gradmill_server.engine.element_types import ElementType
 from gradmill_server.engine.program import ResultArray
 from gradmill_server.engine.wants import Kind
-from gradmill_server.serving.telemetry import Outcome, Stage
+from gradmill_server.serving.telemetry import Outcome
 from gradmill_server.serving.wire.scanning import LENGTH_DELIMITED, VARINT, tag, varint
 
 DERIVATIVE_OF = {kind: service_pb2.Derivative.Value(f"DERIVATIVE_{kind.name}") for kind in Kind}
@@ -51,6 +51,15 @@ class Layout(NamedTuple):
     modes: Mapping[tuple[int, str], str]
 
 
+class Spent(NamedTuple):
+    """The seconds that each stage of a call took, as `Timings` has them."""
+
+    queue: float
+    compile: float
+    compute: float
+    encode: float
+
+
 class _Frame(NamedTuple):
     """The constant bytes of a result for a number of points: before its numbers and after them."""
 
@@ -78,7 +87,7 @@ class AnswerWriter:
         arrays: Sequence[Sequence[ResultArray]],
         point_flags: npt.NDArray[np.uint8],
         outcome: Outcome,
-        seconds: Callable[[], Mapping[Stage, float]],
+        spent: Spent,
     ) -> bytes:
         """Return the bytes of an answer.
 
@@ -86,7 +95,7 @@ class AnswerWriter:
             arrays: for each wish its results, each an array [points, ...].
             point_flags: uint8 [points].
             outcome: what the cache of programs held.
-            seconds: gives the time of each stage, asked when all else is written.
+            spent: the time of each stage.
         """
         count = len(point_flags)
         known, frames = self._frames
@@ -97,13 +106,14 @@ class AnswerWriter:
         each = iter(frames)
         for wish in arrays:
             for result in wish:
-                frame = next(each)
+                before, after = next(each)
                 array = result.array
-                parts += (frame.before, array if array.flags.c_contiguous else np.ascontiguousarray(array), frame.after)
-        if point_flags.any():
-            parts.append(_bytes_field(Response.POINT_FLAGS_FIELD_NUMBER, point_flags.tobytes()))
+                parts += (before, array if array.flags.c_contiguous else np.ascontiguousarray(array), after)
+        flags = point_flags.tobytes()
+        if flags.count(0) != count:
+            parts.append(_bytes_field(Response.POINT_FLAGS_FIELD_NUMBER, flags))
         parts.append(self._outcomes[outcome])
-        parts.append(_timings(seconds()))
+        parts.append(_timings(*[round(seconds * _MICROSECONDS) for seconds in spent]))
         return b"".join(parts)
 
     def _frame(self, number: int, result: ResultArray) -> _Frame:
@@ -143,24 +153,23 @@ def _varint_field(field: int, number: int) -> bytes:
 
 
 _STAGE_TAGS = (
-    (Stage.QUEUE, tag(Timings.QUEUE_FIELD_NUMBER, LENGTH_DELIMITED)),
-    (Stage.COMPILE, tag(Timings.COMPILE_FIELD_NUMBER, LENGTH_DELIMITED)),
-    (Stage.COMPUTE, tag(Timings.COMPUTE_FIELD_NUMBER, LENGTH_DELIMITED)),
-    (Stage.ENCODE, tag(Timings.ENCODE_FIELD_NUMBER, LENGTH_DELIMITED)),
+    tag(Timings.QUEUE_FIELD_NUMBER, LENGTH_DELIMITED),
+    tag(Timings.COMPILE_FIELD_NUMBER, LENGTH_DELIMITED),
+    tag(Timings.COMPUTE_FIELD_NUMBER, LENGTH_DELIMITED),
+    tag(Timings.ENCODE_FIELD_NUMBER, LENGTH_DELIMITED),
 )
 _TIMINGS = tag(Response.TIMINGS_FIELD_NUMBER, LENGTH_DELIMITED)
 _SECONDS = tag(duration_pb2.Duration.SECONDS_FIELD_NUMBER, VARINT)
 _NANOS = tag(duration_pb2.Duration.NANOS_FIELD_NUMBER, VARINT)
 
 
-def _timings(seconds: Mapping[Stage, float]) -> bytes:
-    written = b"".join(
-        [mark + _duration(round(seconds.get(stage, 0.0) * _MICROSECONDS)) for stage, mark in _STAGE_TAGS]
-    )
+@functools.lru_cache(maxsize=4_096)
+def _timings(*microseconds: int) -> bytes:
+    """Return the field of `Timings`, given each stage's time in the order of `Spent`."""
+    written = b"".join([mark + _duration(each) for mark, each in zip(_STAGE_TAGS, microseconds, strict=True)])
     return _TIMINGS + varint(len(written)) + written
 
 
-@functools.lru_cache(maxsize=4_096)
 def _duration(microseconds: int) -> bytes:
     """Return a `google.protobuf.Duration` with its length before it."""
     whole, rest = divmod(microseconds, _MICROSECONDS)

@@ -65,11 +65,15 @@ class Envelope(NamedTuple):
     start: int
 
     def matrix(self) -> FloatArray:
-        """Return the points [rows, columns], in the body's own memory where it is aligned, else in memory of theirs."""
+        """Return the points [rows, columns], in the body's own memory where they are aligned in it, else in theirs."""
+        dtype = self.element_type.wire_dtype
         count = self.rows * self.columns
-        raw = np.frombuffer(self.body, self.element_type.wire_dtype, count, self.start).reshape(self.rows, self.columns)
-        native: FloatArray = np.require(raw, self.element_type.dtype, "A")
-        return native
+        body, start = self.body, self.start
+        if start % dtype.itemsize:
+            # The bytes of a new object begin at a multiple of eight.
+            body, start = body[start : start + count * dtype.itemsize], 0
+        raw = np.frombuffer(body, dtype, count, start).reshape(self.rows, self.columns)
+        return raw.astype(self.element_type.dtype, copy=False)
 
 
 class StreamEnvelope(NamedTuple):

@@ -23,6 +23,10 @@ _SOURCES = ("backends/native", "ops", "vector_math")
 ENTER: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 """Runs a frame from Python, without the interpreter lock."""
 
+_ENTER_BRIEFLY: Final = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
+"""The same with the interpreter lock. Getting the lock back may take longer than a small frame runs, when other threads
+are busy in Python."""
+
 _REPEAT: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 
 
@@ -33,12 +37,14 @@ class HandlerSet(NamedTuple):
         lanes: points in a block.
         enter: runs a frame, given its address and a budget, until all is done or the budget is spent; returns whether
             there is more to do. Without the interpreter lock.
+        enter_briefly: the same with the interpreter lock, for what takes some microseconds.
         tables: the address of the table of handlers, for each layout of the caller's arrays.
         repeat: runs some steps of a loop, given its address and their number. Without the interpreter lock.
     """
 
     lanes: int
     enter: ctypes._CFunctionType
+    enter_briefly: ctypes._CFunctionType
     tables: dict[Layout, int]
     repeat: ctypes._CFunctionType
 
@@ -57,8 +63,9 @@ class HandlerLibrary:
 
     def _set(self, lanes: int) -> HandlerSet:
         tables = {layout: self._object.address(table_symbol(lanes, layout)) for layout in Layout}
-        enter = ENTER(self._object.address(enter_symbol(lanes)))
-        return HandlerSet(lanes, enter, tables, _REPEAT(self._object.address(repeat_symbol(lanes))))
+        enter = self._object.address(enter_symbol(lanes))
+        repeat = self._object.address(repeat_symbol(lanes))
+        return HandlerSet(lanes, ENTER(enter), _ENTER_BRIEFLY(enter), tables, _REPEAT(repeat))
 
 
 def _origin() -> str:

@@ -52,6 +52,9 @@ RUN: Final = struct.Struct(f"={_RUN_FIELDS}q")
 _VECTOR: Final = -1
 """Stands for the number of columns of an array of results that has one axis only."""
 
+_BRIEF_VALUES = 16_384
+"""Values that are computed in some microseconds: less than it may take to get the interpreter lock back."""
+
 _empty, _zeros, _contiguous = np.empty, np.zeros, np.ascontiguousarray
 _UINT8 = np.dtype(np.uint8)
 
@@ -133,6 +136,8 @@ class TapeExecutable:
         self._constants = address_of(self._tape.constants)
         self._frame = struct.Struct(f"={len(FIELDS) + FIELDS_PER_GROUP * len(groups)}q")
         self.slots = self._tape.slots
+        # A block is computed whole, however few of its points there are.
+        self._brief_points = _BRIEF_VALUES // max(1, len(self._tape.begins))
         self._linked: dict[int, _Linked] = {}
         self._preferred = self._within(WIDE_SCRATCH_BYTES)
         words = self._tape.words.nbytes
@@ -206,8 +211,10 @@ class TapeExecutable:
             else:
                 RUN.pack_into(frame, 0, *code, *run)
             budget = _BUDGET_PER_LANE * handlers.lanes
+            brief = max(stop - start, handlers.lanes) <= self._brief_points
+            enter = handlers.enter_briefly if brief else handlers.enter
             checkpoint()
-            while handlers.enter(address, budget):
+            while enter(address, budget):
                 checkpoint()
         give_back(workspace)
 
