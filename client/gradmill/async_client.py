@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -14,6 +14,8 @@ from gradmill.driving import Submit
 from gradmill.errors import ClientClosedError
 from gradmill.explanation import Explanation
 from gradmill.flows import Flow
+from gradmill.pipelines import AsyncChunks as Chunks
+from gradmill.pipelines import in_order_async
 from gradmill.progress import Progress, reporting
 from gradmill.results import Result
 from gradmill.session import Session
@@ -246,6 +248,30 @@ class AsyncClient:
             vectors=vectors,
             outputs=outputs,
         )
+
+    def stream(
+        self,
+        function: FunctionLike,
+        chunks: Chunks,
+        *,
+        want: str | Sequence[str],
+        with_respect_to: str | Sequence[str] | None = None,
+        outputs: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        ahead: int = 4,
+    ) -> AsyncGenerator[Result, None]:
+        """Yield the result of each chunk of points, in order; see :meth:`Client.stream`.
+
+        The chunks may come from an asynchronous iterator. A loop that is left before the end should close the
+        generator, as ``contextlib.aclosing`` does, or what is under way is given up only when it is collected.
+        """
+        wish = as_wish(want, with_respect_to, None, reduction, outputs=outputs, timeout=timeout)
+
+        async def run(points: object) -> Result:
+            return await self._run(self._session.evaluate(function, points, wish))
+
+        return in_order_async(chunks, run, ahead)
 
     async def register(self, function: FunctionLike, *, timeout: float | None = None) -> FunctionInfo:
         """Send a function now and return its digest, inputs and outputs; see :meth:`Client.register`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -11,6 +11,7 @@ from gradmill.descriptions import FunctionInfo, OperationInfo
 from gradmill.errors import ClientClosedError
 from gradmill.explanation import Explanation
 from gradmill.flows import Flow
+from gradmill.pipelines import Chunks, in_order
 from gradmill.progress import Progress, reporting
 from gradmill.results import Result
 from gradmill.session import Session
@@ -341,6 +342,45 @@ class Client:
             outputs=outputs,
         )
 
+    def stream(
+        self,
+        function: FunctionLike,
+        chunks: Chunks,
+        *,
+        want: str | Sequence[str],
+        with_respect_to: str | Sequence[str] | None = None,
+        outputs: str | Sequence[str] | None = None,
+        reduction: str | None = None,
+        timeout: float | None = None,
+        ahead: int = 4,
+    ) -> Generator[Result, None, None]:
+        """Yield the result of each chunk of points, in order, while the chunks behind it are computed already.
+
+        So a loop over more points than fit into memory, or over points that are made while others are computed, need
+        not wait for each answer. What is under way when the loop is left is given up.
+
+        Args:
+            function: the function.
+            chunks: points as for :meth:`value`, once for each result; taken when there is room for them.
+            want: as for :meth:`evaluate`, of the kinds without directions.
+            with_respect_to: as for :meth:`gradient`.
+            outputs: as for :meth:`evaluate`.
+            reduction: as for :meth:`value`, over the points of each chunk.
+            timeout: seconds that each chunk may take, from when it is sent.
+            ahead: how many chunks may be under way behind the one whose result comes next.
+
+        Raises:
+            InvalidRequestError: a chunk does not fit the function; the results before it have come.
+        """
+        wish = as_wish(want, with_respect_to, None, reduction, outputs=outputs, timeout=timeout)
+        return in_order(
+            chunks,
+            lambda points: self._checked(self._session.evaluate(function, points, wish)),
+            ahead,
+            self._transport.submit,
+            later_in_thread,
+        )
+
     def register(self, function: FunctionLike, *, timeout: float | None = None) -> FunctionInfo:
         """Send a function now and return its digest, inputs and outputs. Evaluating does this by itself."""
         return self._run(self._session.register(function, timeout))
@@ -411,7 +451,10 @@ class Client:
         return result
 
     def _run(self, flow: Flow[T]) -> T:
+        return run_flow(self._checked(flow), self._transport)
+
+    def _checked(self, flow: Flow[T]) -> Flow[T]:
         if self._closed:
             message = "the client is closed"
             raise ClientClosedError(message)
-        return run_flow(flow, self._transport)
+        return flow
