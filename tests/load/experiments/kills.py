@@ -12,8 +12,8 @@ from gradmill import RetryPolicy
 
 from tests.load.canary import Canary
 from tests.load.experiments.measuring import Figure, Laboratory
-from tests.load.judging import RETRYING
-from tests.load.recording import Recorder
+from tests.load.judging import RETRYING, violations
+from tests.load.recording import Recorder, Tally
 from tests.load.sdk_traffic import SdkPlan, SdkTraffic
 from tests.load.server_under_test import ServerUnderTest, send_signal
 from tests.load.surroundings import learned_cases, learned_sdk_cases
@@ -21,6 +21,7 @@ from tests.load.surroundings import learned_cases, learned_sdk_cases
 _KILLS = 20
 _PAUSE_SECONDS = 0.5
 _REPLACEMENT_PATIENCE_SECONDS = 20.0
+_MOST_SHOWN = 10
 
 
 async def run(laboratory: Laboratory) -> list[Figure]:
@@ -41,7 +42,10 @@ async def run(laboratory: Laboratory) -> list[Figure]:
         await calling
         restarts = sum(own for _, own in replaced)
         code = await server.stop()
-    return _figures(recorder, [seconds for seconds, _ in replaced], restarts, code)
+    tally = recorder.taken()
+    for violation in violations(tally.notable, ())[:_MOST_SHOWN]:
+        laboratory.tell(str(violation))
+    return _figures(tally, len(recorder.ledger.open), [seconds for seconds, _ in replaced], restarts, code)
 
 
 async def _killed(server: ServerUnderTest, canary: Canary, chance: random.Random) -> tuple[float, bool]:
@@ -63,12 +67,11 @@ async def _killed(server: ServerUnderTest, canary: Canary, chance: random.Random
     return took, restarted
 
 
-def _figures(recorder: Recorder, seconds: list[float], restarts: int, code: int) -> list[Figure]:
-    tally = recorder.taken()
+def _figures(tally: Tally, unanswered: int, seconds: list[float], restarts: int, code: int) -> list[Figure]:
     codes: Counter[str] = Counter()
     for (_, ending), count in tally.counts.items():
         codes[ending] += count
-    lost = sum(codes.values()) - codes["OK"] + len(recorder.ledger.open)
+    lost = sum(codes.values()) - codes["OK"] + unanswered
     wrong = sum(outcome.code == "OK" for outcome in tally.notable)
     by_hand = f"; the tool had to start the whole server {restarts} times" if restarts else ""
     return [
