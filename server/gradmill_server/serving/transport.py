@@ -258,7 +258,8 @@ class GrpcFront:
         """
         while True:
             with suppress(UnicodeDecodeError):
-                await self._server.wait_for_termination()
+                # Shielded, because what it awaits is grpcio's own, and is needed when this server is stopped.
+                await asyncio.shield(self._server.wait_for_termination())
             logs.record(logging.WARNING, "listening_anew", address=self.address)
             await self._listen_anew()
 
