@@ -52,9 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = text_report(run)
     sys.stdout.write(f"\n{report}")
     if options.output:
-        options.output.mkdir(parents=True, exist_ok=True)
-        (options.output / "table.md").write_text(report, encoding="utf-8")
-        (options.output / "results.json").write_text(json_report(run), encoding="utf-8")
+        _write(options.output, run, report)
     return int(any(line.met is False for line in run.lines))
 
 
@@ -79,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, help=f"rounds of each load and caller ({FULL.rounds}; {QUICK.rounds} with --quick)")
     add("--window", type=float, metavar="SECONDS", help="how long one of them is measured in a round")
     add("--peers-folder", type=Path, default=folder, metavar="FOLDER", help="where the peers are installed")
-    add("--output", type=Path, metavar="FOLDER", help="where to write table.md and results.json")
+    add("--output", type=Path, metavar="FOLDER", help="where to write results.json, table.md, plot.svg and plot.png")
     return made
 
 
@@ -106,6 +104,18 @@ def measured(sections: Sequence[str], chosen: Sizes, peers_folder: Path) -> Run:
         run.batch = batch.measure_batch(chosen)
         run.lines += batch.requirements(run.batch)
     return run
+
+
+def _write(folder: Path, run: Run, report: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "table.md").write_text(report, encoding="utf-8")
+    (folder / "results.json").write_text(json_report(run), encoding="utf-8")
+    try:
+        from tests.benchmarks.serving.plot import draw  # noqa: PLC0415 - matplotlib is an extra, and only for this
+    except ImportError:
+        sys.stderr.write("no plot without matplotlib: pip install 'gradmill[benchmark]'\n")
+    else:
+        draw(run, folder)
 
 
 if __name__ == "__main__":

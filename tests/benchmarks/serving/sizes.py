@@ -27,7 +27,7 @@ class Sizes:
     callers: tuple[int, ...] = (1, 8, 64)
     batch_points: int = 1_000_000
     batch_rounds: int = 7
-    one_process: tuple[str, ...] = ()
+    one_process: tuple[str, ...] = ("--processes", "1")
 
 
 FULL = Sizes()
