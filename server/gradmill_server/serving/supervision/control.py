@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 Message = dict[str, Any]
 
@@ -63,8 +63,8 @@ class ControlChannel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the transport."""
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - a fact of asyncio that types do not tell
-        self._transport = transport
+        # No check of its class: uvloop's transports are not of asyncio's classes.
+        self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Take lines apart."""
