@@ -131,7 +131,7 @@ class LimitError(GradmillError):
 
     default_status = "RESOURCE_EXHAUSTED"
     default_reason = "LIMIT_EXCEEDED"
-    default_advice = "Send less, or raise the limit by the knob named."
+    default_advice = "Send less, or raise the limit by the knob named, if there is one."
 
 
 class UnsupportedError(GradmillError):

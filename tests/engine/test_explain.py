@@ -218,6 +218,8 @@ def test_what_nobody_would_read_is_refused() -> None:
         explained(addition_chain(MAXIMUM_EXPLAINED_NODES - 1), 1.0, 2.0)
     assert caught.value.reason == "EXPLANATION_TOO_LARGE"
     assert caught.value.metadata["value"] == str(MAXIMUM_EXPLAINED_NODES + 1)
+    assert "knob" not in caught.value.metadata
+    assert "no setting moves it" in caught.value.message
 
 
 def test_long_arrays_are_not_explained() -> None:

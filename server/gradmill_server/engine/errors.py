@@ -142,16 +142,21 @@ class LimitExceeded(EngineError):
 
     status = "RESOURCE_EXHAUSTED"
     default_reason = "LIMIT_EXCEEDED"
-    advice = "Send less, or raise the limit by the knob named."
+    advice = "Send less, or raise the limit by the knob named, if there is one."
 
     @classmethod
-    def of(cls, what: str, *, reason: str, value: int, limit: int, knob: str, field: str = "") -> LimitExceeded:
-        """Build the error from the limit's parts; ``what`` completes "... has 7 nodes, limit 5"."""
+    def of(cls, what: str, *, reason: str, value: int, limit: int, knob: str = "", field: str = "") -> LimitExceeded:
+        """Build the error from the limit's parts; ``what`` completes "... has 7 nodes, limit 5".
+
+        A limit without a knob is the same on every server.
+        """
         where = f"{field}: " if field else ""
+        moved_by = f"knob: {knob}" if knob else "no setting moves it"
+        named = {"knob": knob, "field": field}
         return cls(
-            f"{where}{what} {value}, limit {limit}; knob: {knob}",
+            f"{where}{what} {value}, limit {limit}; {moved_by}",
             reason=reason,
-            metadata={"value": str(value), "limit": str(limit), "knob": knob, **({"field": field} if field else {})},
+            metadata={"value": str(value), "limit": str(limit), **{key: text for key, text in named.items() if text}},
         )
 
 

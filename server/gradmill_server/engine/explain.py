@@ -105,16 +105,16 @@ def explain(
     written_out = inline_calls(_only(graph, output), limits, checkpoint)
     stable, stable_forms = with_stable_forms(written_out, (), checkpoint)
     shown = canonicalize(through_bodies(stable, lambda each: expand(each, checkpoint), checkpoint), checkpoint)
-    _check_size("values", len(shown.nodes), MAXIMUM_EXPLAINED_NODES, "MAXIMUM_EXPLAINED_NODES")
+    _check_size("values", len(shown.nodes), MAXIMUM_EXPLAINED_NODES)
     elements = len(shown.nodes) + sum(map(size, shown.nodes.shapes.values()))
-    _check_size("elements", elements, MAXIMUM_EXPLAINED_ELEMENTS, "MAXIMUM_EXPLAINED_ELEMENTS")
+    _check_size("elements", elements, MAXIMUM_EXPLAINED_ELEMENTS)
     return Explanation(shown.outputs[0].name, _explained(shown, point, limits, checkpoint), stable_forms)
 
 
-def _check_size(what: str, value: int, limit: int, knob: str) -> None:
+def _check_size(what: str, value: int, limit: int) -> None:
     if value > limit:
         counted = f"number of {what} to explain"
-        raise LimitExceeded.of(counted, reason="EXPLANATION_TOO_LARGE", value=value, limit=limit, knob=knob)
+        raise LimitExceeded.of(counted, reason="EXPLANATION_TOO_LARGE", value=value, limit=limit)
 
 
 def _only(graph: Graph, name: str) -> Graph:
