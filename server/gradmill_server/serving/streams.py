@@ -1,7 +1,7 @@
 """A stream of evaluations: read ahead a little, answered in order, ended when idle or when the server stops.
 
-Most messages are small calls that are known already. Those are computed between reading them and writing their answers,
-without a task, a queue or a timer; only what takes longer waits its turn in a list of tasks.
+Most messages are small calls that are known already. Those are computed as they are read, without a task or a timer for
+each; while their answers are sent the next ones are read. Only what takes longer waits its turn as a task.
 """
 
 from __future__ import annotations
@@ -45,22 +45,38 @@ class StreamParts:
     draining: asyncio.Event
 
 
+_READY_BYTES = 256 * 1024
+"""Answers to small calls that may wait to be sent. Their number is not bounded otherwise: they are computed as read."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A message that is being answered, or whose answer waits for its turn."""
+    """A message that is being answered, or whose answer waits for its turn.
+
+    Attributes:
+        sequence: its number.
+        answer: the bytes of the answer, or what will have them.
+    """
 
     sequence: int
-    answering: asyncio.Future[bytes]
+    answer: bytes | asyncio.Task[bytes]
 
-    def answer(self) -> bytes:
+    async def answered(self) -> bytes:
         """Return the bytes of the answer, once there is one; a message that its caller gave up has one too."""
-        if self.answering.cancelled():
+        if isinstance(self.answer, bytes):
+            return self.answer
+        await asyncio.wait((self.answer,))
+        if self.answer.cancelled():
             return responses.write_stream_error(self.sequence, status_of(Cancelled("the caller gave the message up")))
-        return self.answering.result()
+        return self.answer.result()
 
 
 class EvaluateStream:
-    """One stream. At most `stream_read_ahead` of its messages are being answered or wait for their turn to be sent."""
+    """One stream: a task that reads messages and computes the small ones, and one that sends answers.
+
+    At most `stream_read_ahead` messages are being answered by workers or wait for their turn to be sent; small calls
+    are answered as they are read, until 256 KiB of their answers wait.
+    """
 
     def __init__(self, parts: StreamParts, context: CallContext, read: Read, write: Write) -> None:
         """Start with nothing read."""
@@ -68,14 +84,17 @@ class EvaluateStream:
         self._context = context
         self._read = read
         self._write = write
+        self._loop = asyncio.get_running_loop()
         self._pending: collections.deque[_Pending] = collections.deque()
-        self._writing: asyncio.Task[None] | None = None
+        self._tasks = 0
+        self._ready_bytes = 0
         self._room = asyncio.Event()
+        self._something: asyncio.Future[None] | None = None
         self._awaits_message = False
         self._ending = False
+        self._read_to_end = False
         self._last_head = b""
         self._last_function: FunctionReference | None = None
-        self._loop = asyncio.get_running_loop()
         self._last_activity = self._loop.time()
 
     async def run(self) -> None:
@@ -85,44 +104,40 @@ class EvaluateStream:
             StreamIdle: when nothing came for too long.
             ShuttingDown: when the server stops; what came before is answered first.
         """
-        self._reading = asyncio.create_task(self._take_all())
+        reading = asyncio.create_task(self._take_all())
+        writing = asyncio.create_task(self._write_all())
         draining = asyncio.create_task(self._parts.draining.wait())
         idling = asyncio.create_task(self._idle())
         try:
-            await asyncio.wait((self._reading, draining, idling), return_when=asyncio.FIRST_COMPLETED)
-            ended_by_caller = self._reading.done() and not self._reading.cancelled()
-            await self._finish()
+            await asyncio.wait((reading, writing, draining, idling), return_when=asyncio.FIRST_COMPLETED)
+            ended_by_caller = reading.done()
+            await self._finish(reading, writing)
             if not ended_by_caller:
                 raise _shut_down() if draining.done() else _idle(self._parts.settings.stream_idle_seconds)
         finally:
-            await _abandon(
-                [self._reading, draining, idling, self._writing, *(pending.answering for pending in self._pending)]
-            )
+            tasks = [pending.answer for pending in self._pending if not isinstance(pending.answer, bytes)]
+            await _abandon([reading, writing, draining, idling, *tasks])
 
-    async def _finish(self) -> None:
+    async def _finish(self, reading: asyncio.Task[None], writing: asyncio.Task[None]) -> None:
         """Read no more, and return when every message that came is answered."""
         self._ending = True
-        if self._awaits_message:
-            self._reading.cancel()
-        await asyncio.wait((self._reading,))
-        if self._writing is not None:
-            await self._writing
-        if not self._reading.cancelled():
-            self._reading.result()
+        if self._awaits_message or writing.done():
+            reading.cancel()
+        await asyncio.wait((reading,))
+        self._read_to_end = True
+        self._say_something()
+        await writing
+        if not reading.cancelled():
+            reading.result()
 
     async def _idle(self) -> None:
         """Return when nothing was under way for too long."""
         patience = self._parts.settings.stream_idle_seconds
         while True:
-            busy = bool(self._pending) or self._is_writing
-            since = 0.0 if busy else self._loop.time() - self._last_activity
+            since = 0.0 if self._pending else self._loop.time() - self._last_activity
             if since >= patience:
                 return
             await asyncio.sleep(patience - since)
-
-    @property
-    def _is_writing(self) -> bool:
-        return self._writing is not None and not self._writing.done()
 
     async def _take_all(self) -> None:
         while not self._ending:
@@ -155,7 +170,10 @@ class EvaluateStream:
         if not evaluator.belongs_here(envelope, prepared):
             work = partial(evaluator.evaluate_prepared, envelope, prepared, context)
             size = message.end - message.begin
-            await self._line_up(message.sequence, asyncio.create_task(self._answer(message, size, context, work)))
+            self._tasks += 1
+            await self._line_up(
+                _Pending(message.sequence, asyncio.create_task(self._answer(message, size, context, work)))
+            )
             return
         await evaluator.turn()
         work_here = partial(evaluator.evaluate_here, envelope, prepared, context)
@@ -164,12 +182,8 @@ class EvaluateStream:
             answer = responses.write_stream_response(message.sequence, response)
         except RpcFailure as failure:
             answer = responses.write_stream_error(message.sequence, failure.status)
-        if self._pending or self._is_writing:
-            answered: asyncio.Future[bytes] = self._loop.create_future()
-            answered.set_result(answer)
-            await self._line_up(message.sequence, answered)
-        else:
-            await self._write(answer)
+        self._ready_bytes += len(answer)
+        await self._line_up(_Pending(message.sequence, answer))
 
     async def _take_parsed(self, body: bytes, opened: Opened) -> None:
         parse = partial(requests.read_stream_message, maximum_wants=self._parts.settings.maximum_wants)
@@ -189,7 +203,8 @@ class EvaluateStream:
         context = self._context.part(self._parts.settings.maximum_deadline_seconds, wished_seconds)
         work = partial(self._evaluate, call, self._function(), context, opened)
         message = StreamEnvelope(sequence, 0, 0, None)
-        await self._line_up(sequence, asyncio.create_task(self._answer(message, len(body), context, work)))
+        self._tasks += 1
+        await self._line_up(_Pending(sequence, asyncio.create_task(self._answer(message, len(body), context, work))))
 
     def _function(self) -> FunctionReference | None:
         """Return the function of the last message that had one."""
@@ -225,41 +240,46 @@ class EvaluateStream:
     def _give_up(self, sequence: int) -> None:
         """Stop the work for messages with a number."""
         for pending in self._pending:
-            if pending.sequence == sequence:
-                pending.answering.cancel()
+            if pending.sequence == sequence and not isinstance(pending.answer, bytes):
+                pending.answer.cancel()
 
-    async def _line_up(self, sequence: int, answering: asyncio.Future[bytes]) -> None:
+    async def _line_up(self, pending: _Pending) -> None:
         """Let an answer wait for its turn, and return when there is room for another one."""
-        self._pending.append(_Pending(sequence, answering))
-        if not self._is_writing:
-            self._writing = asyncio.create_task(self._write_pending())
-            self._writing.add_done_callback(self._stop_if_broken)
-        while len(self._pending) >= self._parts.settings.stream_read_ahead:
+        self._pending.append(pending)
+        self._say_something()
+        while self._tasks >= self._parts.settings.stream_read_ahead or self._ready_bytes >= _READY_BYTES:
             self._room.clear()
             await self._room.wait()
 
-    async def _write_pending(self) -> None:
-        while self._pending:
-            first = self._pending[0]
-            await asyncio.wait((first.answering,))
-            # It keeps its place until it is sent: what is not sent yet is read ahead.
-            await self._write(first.answer())
-            self._pending.popleft()
-            self._last_activity = self._loop.time()
-            self._room.set()
+    def _say_something(self) -> None:
+        """Wake what writes."""
+        if self._something is not None and not self._something.done():
+            self._something.set_result(None)
 
-    def _stop_if_broken(self, writing: asyncio.Task[None]) -> None:
-        """Read no more when answers cannot be sent."""
-        if writing.cancelled() or writing.exception() is not None:
-            self._reading.cancel()
+    async def _write_all(self) -> None:
+        while True:
+            while self._pending:
+                first = self._pending[0]
+                # It keeps its place until it is sent: what is not sent yet is read ahead.
+                await self._write(await first.answered())
+                self._pending.popleft()
+                if isinstance(first.answer, bytes):
+                    self._ready_bytes -= len(first.answer)
+                else:
+                    self._tasks -= 1
+                self._last_activity = self._loop.time()
+                self._room.set()
+            if self._read_to_end:
+                return
+            self._something = self._loop.create_future()
+            await self._something
 
 
-async def _abandon(futures: list[asyncio.Future[Any] | asyncio.Task[Any] | None]) -> None:
+async def _abandon(tasks: list[asyncio.Task[Any]]) -> None:
     """Cancel all that is still under way, and wait until it has ended."""
-    left = [future for future in futures if future is not None]
-    for future in left:
-        future.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _shut_down() -> ShuttingDown:
