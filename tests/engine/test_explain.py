@@ -227,7 +227,7 @@ def test_long_arrays_are_not_explained() -> None:
     graph = function(lambda x: array("sum", x, axes=(0,)), Input("x", (MAXIMUM_EXPLAINED_ELEMENTS,)))
     with pytest.raises(LimitExceeded) as caught:
         explained(graph, *[0.0] * MAXIMUM_EXPLAINED_ELEMENTS)
-    assert caught.value.metadata["knob"] == "MAXIMUM_EXPLAINED_ELEMENTS"
+    assert caught.value.metadata["limit"] == str(MAXIMUM_EXPLAINED_ELEMENTS)
 
 
 def test_calls_are_explained_by_what_they_do_and_a_loop_is_one_value() -> None:
