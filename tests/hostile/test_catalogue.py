@@ -9,6 +9,7 @@ import grpc
 import numpy as np
 import pytest
 
+from tests import REPOSITORY
 from tests.end_to_end.server_process import ServerProcess, running_server
 from tests.hostile.cases import Case
 from tests.hostile.catalogue import all_cases, limits
@@ -22,6 +23,7 @@ from tests.hostile.sending import (
     stream,
     stream_message,
 )
+from tests.hostile.threats import Threat
 
 _LARGE_MESSAGES = [("grpc.max_send_message_length", -1)]
 _LONGEST_REFUSAL_SECONDS = 5.0
@@ -29,6 +31,33 @@ _LONGEST_REFUSAL_SECONDS = 5.0
 
 CASES = all_cases()
 _IDS = [case.name[:60].encode("unicode_escape").decode() for case in CASES]
+
+
+_BY_CALLS = "tests/hostile/test_calls.py"
+ELSEWHERE = {
+    Threat.CACHE_FLOODING: (_BY_CALLS, "test_more_functions_than_are_kept"),
+    Threat.SLOW_CALLER: (_BY_CALLS, "test_streams_left_open"),
+    Threat.OVERSIZED_MESSAGE: (_BY_CALLS, "test_a_message_beyond_the_limit"),
+    Threat.DECOMPRESSION_BOMB: (_BY_CALLS, "test_a_message_that_grows_when_unpacked"),
+    Threat.DEADLINE_PASSED: (_BY_CALLS, "test_deadlines_that_have_passed"),
+    Threat.DEADLINE_MISSING: (_BY_CALLS, "test_no_deadline"),
+    Threat.CANCELLATION: (_BY_CALLS, "test_calls_given_up"),
+    Threat.PROTOCOL_FLOOD: ("tests/hostile/test_peers.py", "test_rapid_reset"),
+    Threat.WORKER_DEATH: ("tests/serving/supervision/test_supervisor.py", "test_a_process_that_dies_is_replaced"),
+    Threat.WORKER_HANG: ("tests/serving/supervision/test_supervisor.py", "test_a_process_that_hangs_is_replaced"),
+    Threat.SHUTDOWN: ("tests/serving/test_command.py", "test_sigterm_answers_what_is_in_flight"),
+    Threat.TLS: ("tests/end_to_end/test_security.py", "test_wrong_and_missing_tls"),
+    Threat.CREDENTIALS: ("tests/end_to_end/test_security.py", "test_wrong_missing_and_expired_tokens"),
+    Threat.OVERLOAD: ("tests/serving/test_handler.py", "test_full_queue_is_refused_and_told_when_to_retry"),
+    Threat.EXPOSURE: ("tests/serving/security/test_exposure.py", "test_metrics_listen_on_loopback_unless_told"),
+    Threat.DISK: ("tests/engine/native/test_object_cache.py", "test_no_place_to_write_costs_only_time"),
+    Threat.CLOCK: ("tests/hostile/test_clock.py", "test_only_stamps_and_credentials_go_by_the_time_of_day"),
+    Threat.CACHE_POISONING: (
+        "tests/engine/native/test_object_cache.py",
+        "test_a_file_that_cannot_be_trusted_is_compiled_anew",
+    ),
+}
+"""Threats that are no request's own bytes: where their tests are."""
 
 
 class Pair:
@@ -52,15 +81,23 @@ class Pair:
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
     """Run both servers for all tests of the module, with logs that say everything."""
+    common = ("--log-level=debug", "--processes=1")
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in limits.SMALL.items()]
-    with running_server("--log-level=debug") as usual, running_server("--log-level=debug", *flags) as small:
+    with running_server(*common) as usual, running_server(*common, *flags) as small:
         both = Pair(usual, small)
         yield both
         both.close()
 
 
 def test_every_threat_has_cases() -> None:
-    """There are three hundred requests and more, of every kind that a request can be, each unlike all others."""
+    """Every threat has requests here, or, where it is no request, a test that shows what comes of it."""
+    assert {case.threat for case in CASES} | set(ELSEWHERE) == set(Threat)
+    for file, name in ELSEWHERE.values():
+        assert f"def {name}(" in (REPOSITORY / file).read_text(encoding="utf-8"), (file, name)
+
+
+def test_requests_are_many() -> None:
+    """There are three hundred requests and more, each unlike all others."""
     assert len(CASES) >= 300
     assert len({case.name for case in CASES}) == len(CASES)
     assert len({(case.method, case.body, case.small) for case in CASES}) == len(CASES)

@@ -21,7 +21,7 @@ _OPENING = PREFACE + frame(peers.SETTINGS)
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
     """Run one server for all tests of the module."""
-    with running_server() as process:
+    with running_server("--processes=1") as process:
         yield process
 
 

@@ -16,6 +16,7 @@ class Threat(Enum):
     HUGE_CONSTANT = "numbers beyond float64, and numbers of a million digits"
     HUGE_EXPONENT = "powers that nobody can write out"
     LOOKALIKES = "functions that differ in a bit, and must not share an answer"
+    CACHE_POISONING = "files and memory of the cache that somebody else has written"
     FOREIGN_DIGEST = "a guess at what others have sent"
     CACHE_FLOODING = "more functions than a server can keep"
     COMPILE_BOMB = "a small function whose derivatives are large"
