@@ -25,7 +25,7 @@ from tests.load.server_under_test import ServerUnderTest
 from tests.load.surroundings import OBJECT_CACHE, learned_cases, learned_sdk_cases, prepared_cache
 from tests.load.traffic_process import TrafficProcess
 
-_HEALTH_SECONDS = 60.0
+_HEALTH_SECONDS = 120.0
 _GRACE_SECONDS = 0.5
 """How long after the server is well again a caller may still hear of a fault: his connection is made anew by then."""
 

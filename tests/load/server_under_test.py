@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from tests.load.process_tree import Holdings, children, command_of, holdings
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STOP_SECONDS = 40.0
 _POLL_SECONDS = 0.02
 _COMMAND = Path(sys.executable).with_name("gradmill")

@@ -16,7 +16,7 @@ def test_every_answer_under_faults_is_right(tmp_path: Path) -> None:
     """Under faults of every kind no OK answer is wrong, none is lost or doubled, and no failure comes without cause."""
     report = tmp_path / "report.json"
     command = [sys.executable, "-m", "tests.load", "ci", "--recovery-limit", "30", "--json", str(report)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(report.read_text())
     assert found["wrong"] == 0
