@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.load.campaign import Campaign, Profile
 from tests.load.experiments.measuring import Figure, Laboratory
-from tests.load.report import Verdict
+from tests.load.report import Verdict, text_report
 
 _SECONDS = 300.0
 _CACHE_BYTES = 16 * 2**20
@@ -35,6 +35,7 @@ async def run(laboratory: Laboratory) -> list[Figure]:
     campaign = Campaign(profile, laboratory.seed, laboratory.folder, flags, laboratory.tell)
     findings = await campaign.run()
     verdict = Verdict(findings, recovery_limit_seconds=1.0)
+    laboratory.tell(text_report(verdict))
     times = np.array([seconds for seconds, _ in findings.samples])
     began, ended = (moment - findings.started for moment in findings.phases["afterwards"])
     window = _WINDOW_SECONDS * laboratory.scale
