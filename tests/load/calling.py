@@ -17,7 +17,7 @@ from tests.load.outcomes import OK
 SERVICE = "gradmill.v1.GradientService"
 UNARY_METHODS = ("Evaluate", "RegisterFunction", "Explain", "ListOperations")
 _LONGEST_RECONNECT_MILLISECONDS = 200
-_CONNECT_MILLISECONDS = 5_000
+_CONNECT_MILLISECONDS = 20_000
 """By its name the shortest pause between two attempts to connect; in truth how long one attempt may take."""
 
 _BROKEN_WHILE_WRITING = "Internal error from Core"

@@ -67,15 +67,22 @@ class Fault:
     inflict: Callable[[Scene], Awaitable[None]]
 
 
+async def _some_worker(scene: Scene) -> int:
+    """Return the id of a worker, once there is one."""
+    while not (workers := scene.server.workers()):  # noqa: ASYNC110 - the kernel tells nobody
+        await asyncio.sleep(0.05)
+    return scene.chance.choice(workers)
+
+
 async def _signal_worker(scene: Scene, number: signal.Signals) -> None:
-    send_signal(scene.chance.choice(scene.server.workers()), number)
+    send_signal(await _some_worker(scene), number)
     await asyncio.sleep(0.2)
     await scene.server.restart_if_dead()
 
 
 async def _stop_worker(scene: Scene) -> None:
     """Stop a worker for good; the server must find out, or is started again, as an operator would."""
-    worker = scene.chance.choice(scene.server.workers())
+    worker = await _some_worker(scene)
     send_signal(worker, signal.SIGSTOP)
     if worker == scene.server.pid:
         await asyncio.sleep(1.0)
@@ -95,7 +102,7 @@ class FaultUnnoticedError(Exception):
 
 
 async def _pause_worker(scene: Scene) -> None:
-    worker = scene.chance.choice(scene.server.workers())
+    worker = await _some_worker(scene)
     send_signal(worker, signal.SIGSTOP)
     await asyncio.sleep(0.3)
     send_signal(worker, signal.SIGCONT)

@@ -45,6 +45,7 @@ class ServerUnderTest:
         self._process: subprocess.Popen[bytes] | None = None
         self._logs: list[Path] = []
         self._log_file: IO[bytes] | None = None
+        self._has_workers = False
 
     @property
     def pid(self) -> int:
@@ -57,9 +58,10 @@ class ServerUnderTest:
         return self._process is not None and self._process.poll() is None
 
     def workers(self) -> list[int]:
-        """Return the ids of the processes that answer calls: its worker processes, or itself when it has none."""
+        """Return the ids of the processes that answer calls, which may all be dead: its workers, or itself alone."""
         found = [child for child in children(self.pid) if "resource_tracker" not in command_of(child)]
-        return found or [self.pid]
+        self._has_workers = self._has_workers or bool(found)
+        return found if self._has_workers else [self.pid]
 
     def holdings(self) -> Holdings:
         """Return what it and its workers hold."""

@@ -39,12 +39,10 @@ async def heavy_question(
 
 
 async def question_of_steps(server: ServerUnderTest, steps: int, *, points: int = 256, token: str = "") -> Question:
-    """Return the question of so many steps, and see to it that the server knows the function from this caller."""
-    answer = await asked(server, heavy_request(steps, points).SerializeToString(), token=token)
-    digest = parsed(answer, service.EvaluateResponse()).digest
-    by_digest = heavy_request(1, points)
-    by_digest.function.CopyFrom(service.Function(digest=digest))
-    return Question(by_digest.SerializeToString(), fingerprint("Evaluate", answer))
+    """Return the question of so many steps. It brings its function along: not all workers know its digest."""
+    request = heavy_request(steps, points).SerializeToString()
+    answer = await asked(server, request, token=token)
+    return Question(request, fingerprint("Evaluate", answer))
 
 
 async def heavy_steps(server: ServerUnderTest, milliseconds: float, *, points: int = 256, token: str = "") -> int:

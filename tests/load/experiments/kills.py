@@ -50,7 +50,8 @@ async def run(laboratory: Laboratory) -> list[Figure]:
 
 async def _killed(server: ServerUnderTest, canary: Canary, chance: random.Random) -> tuple[float, bool]:
     """Kill a worker; return after how long there were as many again, and whether this tool had to see to that."""
-    workers = server.workers()
+    while not (workers := server.workers()):  # noqa: ASYNC110 - the kernel tells nobody
+        await asyncio.sleep(0.02)
     worker = chance.choice(workers)
     began = time.monotonic()
     send_signal(worker, signal.SIGKILL)
