@@ -164,21 +164,25 @@ class Assembler:
             by_name: whether the points were given by name, so that results are by input.
         """
         if self._columns is None:
-            names = [output.name for output in self._plan.outputs]
-            self._columns = [
-                (kind, {name: self._arrays[ArrayKey(kind.number, name)] for name in names})
-                for kind in self._plan.wish.kinds
-            ]
-            self._common = self._common_parts()
-            self._division = Division(self._plan.wanted, self._plan.column_ranges)
+            self._prepare_parts()
         rows = start if is_one_point else slice(start, stop)
         kinds: dict[str, Any] = {}
-        for kind, arrays in self._columns:
+        for kind, arrays in self._columns or ():
             axes = kind.input_axes if by_name else 0
             found = {name: self._division.divided(array[rows], axes) for name, array in arrays.items()}
             kinds[kind.name] = found if len(found) > 1 else next(iter(found.values()))
         flags = self._flags[start:stop].copy()
         return Result(values=kinds.pop("value", None), point_flags=flags, **self._common, **kinds)
+
+    def _prepare_parts(self) -> None:
+        """Make once what all parts need; several threads may, at a time, so what says that it is there comes last."""
+        names = [output.name for output in self._plan.outputs]
+        self._common = self._common_parts()
+        self._division = Division(self._plan.wanted, self._plan.column_ranges)
+        self._columns = [
+            (kind, {name: self._arrays[ArrayKey(kind.number, name)] for name in names})
+            for kind in self._plan.wish.kinds
+        ]
 
     def _common_parts(self) -> dict[str, Any]:
         """Return what is the same for all points."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from gradmill.errors import GradmillError
+from gradmill.errors import Failure, GradmillError, ServerError
 from gradmill.flows import Answer, Call, Flow
 from gradmill.wire_format import Buffer
 
@@ -67,6 +67,9 @@ class CallbackDriver(Generic[T]):
             self._end(end.value)
         except GradmillError as error:
             self._end(error)
+        except Exception as error:  # noqa: BLE001 - raised here, it would end a thread that others need, and nobody would know
+            message = f"the client failed: {type(error).__name__}: {error}"
+            self._end(ServerError(message, Failure(reason="CLIENT_FAILED")))
         else:
             for call in step.start:
                 self._start(call)

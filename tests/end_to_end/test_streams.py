@@ -59,7 +59,7 @@ def test_a_server_killed_midway_is_not_noticed_once_another_runs() -> None:
                 stack.enter_context(running_server(port=port))
 
         batching = gm.Batching(message_bytes=4096)
-        retries = gm.RetryPolicy(maximum_attempts=40, maximum_backoff_seconds=0.5)
+        retries = gm.RetryPolicy(maximum_attempts=400, maximum_backoff_seconds=0.5)
         with gm.connect(first.address, batching=batching, retries=retries) as client:
             result = client.value(FUNCTION, POINTS, progress=kill)
     assert killed.is_set()
@@ -70,7 +70,7 @@ def test_a_server_that_stops_answers_what_it_has_and_its_successor_the_rest() ->
     """Threads that call all the time while a server is replaced get every answer."""
     with ExitStack() as stack:
         first = stack.enter_context(running_server())
-        retries = gm.RetryPolicy(maximum_attempts=40, maximum_backoff_seconds=0.5)
+        retries = gm.RetryPolicy(maximum_attempts=400, maximum_backoff_seconds=0.5)
         stopping = threading.Event()
 
         def call(row: int) -> list[float]:
