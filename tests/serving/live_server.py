@@ -19,7 +19,7 @@ from gradmill.v1 import gradient_service_pb2 as service_pb2
 
 from tests.serving.support import VALUE, evaluation, formula, matrix
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 _SERVE = "import sys; from gradmill_server.serving.command import serve_main; sys.exit(serve_main(sys.argv[1:]))"
 _EVALUATE = "/gradmill.v1.GradientService/Evaluate"

@@ -63,7 +63,7 @@ class ControlChannel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the transport."""
-        # No check of its class: uvloop's transports are not of asyncio's classes.
+        # No check of its class: transports of other event loops are not of asyncio's classes.
         self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:

@@ -18,7 +18,6 @@ from signal import Signals
 
 from gradmill_server.engine.backends.choice import backend_name, why_not_native
 from gradmill_server.serving import logs
-from gradmill_server.serving.event_loop import new_event_loop
 from gradmill_server.serving.listening import ListenError
 from gradmill_server.serving.security.files import UnusableFile
 from gradmill_server.serving.server import Server
@@ -163,8 +162,7 @@ def main() -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     logging.raiseExceptions = False  # where the log cannot be written, its errors cannot either
     control = socket.socket(fileno=os.dup(sys.stdin.fileno()))
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_work(control))
+    asyncio.run(_work(control))
     with suppress(OSError):
         sys.stdout.flush()
     # Not sys.exit: threads that still compute would run on while the interpreter is taken apart under them.
