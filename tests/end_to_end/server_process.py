@@ -33,8 +33,12 @@ class ServerProcess:
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
         arguments = ["serve", "--port", str(port), "--metrics-port", "0", *flags]
         self._process = subprocess.Popen([_COMMAND, *arguments], stdout=self._log, stderr=subprocess.STDOUT)
-        start = self._wait_for("start")
-        self._wait_for("ready")
+        try:
+            start = self._wait_for("start")
+            self._wait_for("ready")
+        except RuntimeError:
+            self.kill()
+            raise
         self.address: str = start["address"]
         self.metrics_address: str = start["metrics_address"]
 
