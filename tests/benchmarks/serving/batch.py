@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ GROWTH_ALLOWED_BYTES = 64e6
 BOTH_WAYS_BYTES = POINT_BYTES + ANSWER_BYTES
 _SAMPLING_S = 0.005
 _LIMIT_S = 600.0
+_SETTLED_S, _SETTLING_LIMIT_S = 1.0, 60.0
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ def measure_batch(sizes: Sizes) -> Batch:
     with programs() as started:
         caller, ours, echo = started.program("batch_caller"), started.ours(), started.echo()
 
+        _settle(ours.process_id)
+
         def run(way: str, server: Server) -> Window:
             with _growth_of(server.process_id) as grown:
                 window = ask(caller, way=way, address=server.address, points=points, seconds=_LIMIT_S)
@@ -61,6 +65,14 @@ def measure_batch(sizes: Sizes) -> Batch:
             for way, server in ((SDK, ours), (ECHO_THREADS, echo), (ECHO_TASKS, echo))
         ]
         return Batch(points, interleave(measures, sizes.batch_rounds, "batch"), growth)
+
+
+def _settle(process_id: int) -> None:
+    """Wait until a server's memory stays what it is: the processes it keeps ready may still be loading."""
+    limit, before = time.monotonic() + _SETTLING_LIMIT_S, -1
+    while time.monotonic() < limit and (now := resident_bytes(family(process_id))) != before:
+        before = now
+        time.sleep(_SETTLED_S)
 
 
 @contextmanager
