@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import cached_property, partial
 
 from gradmill_server.engine.errors import EngineError, UnsupportedWish, quote
@@ -31,6 +32,7 @@ from gradmill_server.serving.streams import METHOD as STREAM_METHOD
 from gradmill_server.serving.streams import EvaluateStream, Read, StreamParts, Write
 from gradmill_server.serving.telemetry import SILENT, Telemetry
 from gradmill_server.serving.wire import requests, responses
+from gradmill_server.serving.wire.bulk import RequestType
 from gradmill_server.serving.wire.envelope import Envelope
 from gradmill_server.serving.wire.functions import DigestReference
 from gradmill_server.serving.work_queue import QueueLimits
@@ -176,12 +178,18 @@ class Handler:
 
     async def _evaluate(self, envelope: Envelope | None, body: bytes, context: CallContext) -> bytes:
         parse = partial(requests.read_evaluate, maximum_wants=self.settings.maximum_wants)
-        function, call = await self._reader.read(body, parse, context.caller)
-        return await self._evaluator.evaluate(call, function, context, envelope)
+        # Points that were found without parsing leave no room for much else.
+        async with self._room(requests.EVALUATE_REQUEST, body, context) if envelope is None else nullcontext():
+            function, call = await self._reader.read(body, parse, context.caller)
+            return await self._evaluator.evaluate(call, function, context, envelope)
 
     async def _register_function(self, body: bytes, context: CallContext) -> bytes:
         parse = partial(requests.read_register, maximum_wants=self.settings.maximum_wants)
-        call = await self._reader.read(body, parse, context.caller)
+        async with self._room(requests.REGISTER_REQUEST, body, context):
+            call = await self._reader.read(body, parse, context.caller)
+            return await self._registered(call, context)
+
+    async def _registered(self, call: requests.RegisterCall, context: CallContext) -> bytes:
         function = (await self._functions.find(call.function, context)).function
         context.checkpoint()
         if call.wants:
@@ -191,7 +199,11 @@ class Handler:
         )
 
     async def _explain(self, body: bytes, context: CallContext) -> bytes:
-        call = await self._reader.read(body, requests.read_explain, context.caller)
+        async with self._room(requests.EXPLAIN_REQUEST, body, context):
+            call = await self._reader.read(body, requests.read_explain, context.caller)
+            return await self._explained(call, context)
+
+    async def _explained(self, call: requests.ExplainCall, context: CallContext) -> bytes:
         reference = call.function
         if isinstance(reference, DigestReference):
             known = (await self._functions.find(reference, context)).function
@@ -220,6 +232,9 @@ class Handler:
     @cached_property
     def _operations(self) -> bytes:
         return responses.write_operations()
+
+    def _room(self, message: RequestType, body: bytes, context: CallContext) -> AbstractAsyncContextManager[None]:
+        return self._reader.room(message, body, context.caller)
 
     async def _worked(self, work: Callable[[], bytes], context: CallContext, function: bytes) -> bytes:
         errand = Errand(context.caller, function)

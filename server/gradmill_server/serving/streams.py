@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import collections
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradmill_server.engine.errors import Cancelled, EngineError
 from gradmill_server.serving.answering import Answering
@@ -47,6 +47,13 @@ class StreamParts:
 
 _READY_BYTES = 256 * 1024
 """Answers to small calls that may wait to be sent. Their number is not bounded otherwise: they are computed as read."""
+
+
+class _Answering(NamedTuple):
+    """What is to be done for a message: its number, and what comes to the bytes of its answer."""
+
+    sequence: int
+    work: Coroutine[Any, Any, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +179,7 @@ class EvaluateStream:
             size = message.end - message.begin
             self._tasks += 1
             await self._line_up(
-                _Pending(message.sequence, asyncio.create_task(self._answer(message, size, context, work)))
+                _Pending(message.sequence, asyncio.create_task(self._answer(message.sequence, size, context, work)))
             )
             return
         await evaluator.turn()
@@ -186,6 +193,22 @@ class EvaluateStream:
         await self._line_up(_Pending(message.sequence, answer))
 
     async def _take_parsed(self, body: bytes, opened: Opened) -> None:
+        release = await self._parts.reader.take_room(requests.STREAM_REQUEST, body, self._context.caller)
+        try:
+            answering = await self._read_message(body, opened)
+        except BaseException:
+            release()
+            raise
+        if answering is None:
+            release()
+            return
+        task = asyncio.create_task(answering.work)
+        task.add_done_callback(lambda _: release())
+        self._tasks += 1
+        await self._line_up(_Pending(answering.sequence, task))
+
+    async def _read_message(self, body: bytes, opened: Opened) -> _Answering | None:
+        """Return what is to be done for a message; None for one that gives others up."""
         parse = partial(requests.read_stream_message, maximum_wants=self._parts.settings.maximum_wants)
         call: requests.StreamCall | requests.StreamCancel | EngineError
         try:
@@ -194,7 +217,7 @@ class EvaluateStream:
             call = error
         if isinstance(call, requests.StreamCancel):
             self._give_up(call.sequence)
-            return
+            return None
         sequence, wished_seconds = 0, None
         if isinstance(call, requests.StreamCall):
             sequence, wished_seconds = call.sequence, call.timeout_seconds
@@ -202,9 +225,7 @@ class EvaluateStream:
                 self._last_function, self._last_head = call.function, b""
         context = self._context.part(self._parts.settings.maximum_deadline_seconds, wished_seconds)
         work = partial(self._evaluate, call, self._function(), context, opened)
-        message = StreamEnvelope(sequence, 0, 0, None)
-        self._tasks += 1
-        await self._line_up(_Pending(sequence, asyncio.create_task(self._answer(message, len(body), context, work))))
+        return _Answering(sequence, self._answer(sequence, len(body), context, work))
 
     def _function(self) -> FunctionReference | None:
         """Return the function of the last message that had one."""
@@ -228,14 +249,14 @@ class EvaluateStream:
         return await self._parts.evaluator.evaluate(usable, function, context, opened.envelope)
 
     async def _answer(
-        self, message: StreamEnvelope, size: int, context: CallContext, work: Callable[[], Awaitable[bytes]]
+        self, sequence: int, size: int, context: CallContext, work: Callable[[], Awaitable[bytes]]
     ) -> bytes:
         """Return the bytes of the answer to one message: its result, or what is wrong with it."""
         try:
             response = await self._parts.answering.answer(METHOD, size, context, work)
         except RpcFailure as failure:
-            return responses.write_stream_error(message.sequence, failure.status)
-        return responses.write_stream_response(message.sequence, response)
+            return responses.write_stream_error(sequence, failure.status)
+        return responses.write_stream_response(sequence, response)
 
     def _give_up(self, sequence: int) -> None:
         """Stop the work for messages with a number."""

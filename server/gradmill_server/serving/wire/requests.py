@@ -23,6 +23,11 @@ from gradmill_server.serving.wire.points import PointsDraft
 
 M = TypeVar("M", bound=Message)
 
+EVALUATE_REQUEST = service_pb2.EvaluateRequest
+STREAM_REQUEST = service_pb2.EvaluateStreamRequest
+REGISTER_REQUEST = service_pb2.RegisterFunctionRequest
+EXPLAIN_REQUEST = service_pb2.ExplainRequest
+
 _KIND_OF: dict[int, Kind] = {service_pb2.Derivative.Value(f"DERIVATIVE_{kind.name}"): kind for kind in Kind}
 
 
