@@ -26,7 +26,7 @@ from tests.load.surroundings import OBJECT_CACHE, learned_cases, learned_sdk_cas
 from tests.load.traffic_process import TrafficProcess
 
 _HEALTH_SECONDS = 120.0
-_GRACE_SECONDS = 0.5
+_GRACE_SECONDS = 1.0
 """How long after the server is well again a caller may still hear of a fault: his connection is made anew by then."""
 
 _AFTER_OUTAGE_SECONDS = 1.5

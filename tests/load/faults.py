@@ -93,6 +93,7 @@ async def _stop_worker(scene: Scene) -> None:
         await asyncio.sleep(0.1)
         if worker not in scene.server.workers():
             return
+    send_signal(worker, signal.SIGCONT)
     message = f"worker {worker} was stopped for 20 seconds, and nobody noticed"
     raise FaultUnnoticedError(message)
 

@@ -91,7 +91,8 @@ class _Stream:
             return
         message = self._waiting.popleft()
         if answer.sequence != message.sequence:
-            self._record(message, Ending(OK), f"answer {answer.sequence} where {message.sequence} is next")
+            told = f" ({answer.error.message[:100]})" if answer.WhichOneof("outcome") == "error" else ""
+            self._record(message, Ending(OK), f"answer {answer.sequence} where {message.sequence} is next{told}")
         elif answer.WhichOneof("outcome") == "error":
             self._record(message, ending_of_status(answer.error.code, answer.error.message, answer.error.status))
         else:
