@@ -160,9 +160,9 @@ def status_of(error: Any) -> status_pb2.Status:  # noqa: ANN401  the stubs do no
     return status_pb2.Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
 
 
-def slow_request(points: int = 300_000) -> service_pb2.EvaluateRequest:
+def slow_request(points: int = 300_000, terms: int = 300) -> service_pb2.EvaluateRequest:
     """Return a request that takes a second or so, and as long as it likes on a slow machine."""
-    text = " + ".join(f"exp(x * {number})" for number in range(1, 300))
+    text = " + ".join(f"exp(x * {number})" for number in range(1, terms))
     request = evaluation(formula(text), matrix([[0.0]] * points), [VALUE])
     request.reduction = service_pb2.REDUCTION_SUM
     return request

@@ -273,3 +273,39 @@ def test_caller_that_leaves_leaves_nothing_behind() -> None:
             return handler.admission.calls, handler.admission.streams, len(asyncio.all_tasks()) - 1
 
     assert asyncio.run(scenario()) == (0, 0, 0)
+
+
+def test_messages_without_a_function_have_that_of_the_last_one_that_had() -> None:
+    """However known their calls are, messages without a function are computed with that of the message before them."""
+    texts = ["x + 1", None, "x + 2", None, None, "x + 1", None]
+    bodies = [_message(number, text) for number, text in enumerate(texts * 3)]
+    for settings in (small_settings(), small_settings(inline_microseconds=1_000_000)):
+        answers = _exchange(bodies, settings)
+        assert [_value(answer) for answer in answers] == [2.0, 2.0, 3.0, 3.0, 3.0, 2.0, 2.0] * 3
+
+
+def test_a_message_that_there_was_no_room_to_read_keeps_its_number() -> None:
+    """A large message refused for load is told so under its number, and no later one has an earlier function."""
+    large = evaluation(formula("x * 3"), matrix([[1.0]] * 10_000), [VALUE])
+    # By name, so that it has to be parsed.
+    named = service_pb2.Points(inputs=[service_pb2.InputValues(name="x", values=large.points.matrix)])
+    named.inputs[0].values.ClearField("shape")
+    named.inputs[0].values.shape.append(10_000)
+    large.points.CopyFrom(named)
+    refused = service_pb2.EvaluateStreamRequest(sequence=77, request=large).SerializeToString()
+
+    async def scenario() -> list[service_pb2.EvaluateStreamResponse]:
+        async with handling(small_settings(queue_length=0)) as handler:
+            await _answers(handler, _Sender([_message(1, "x + 1")]))
+            gate = threading.Event()
+            busy = [asyncio.create_task(handler.pool.run(gate.wait)) for _ in range(2)]
+            await until(lambda: handler.pool.busy == 2)
+            sender = _Sender([refused, _message(78)])
+            answers = await _answers(handler, sender)
+            gate.set()
+            await asyncio.gather(*busy)
+            return answers
+
+    first, second = asyncio.run(scenario())
+    assert (first.sequence, refusal(_status(first))) == (77, ("UNAVAILABLE", "QUEUE_FULL"))
+    assert (second.sequence, refusal(_status(second))) == (78, ("INVALID_ARGUMENT", "FUNCTION_MISSING"))

@@ -92,11 +92,15 @@ class Evaluator:
         self._inline_seconds = inline_seconds
         self._spent_seconds = 0.0
 
-    def opened(self, body: bytes, begin: int, end: int, tenant: str) -> Opened:
-        """Return what can be seen of a request without parsing it."""
+    def opened(self, body: bytes, begin: int, end: int, tenant: str, function: bytes = b"") -> Opened:
+        """Return what can be seen of a request without parsing it; it may have the function of an earlier one."""
         envelope = open_envelope(body, begin, end)
-        if envelope is None or not envelope.has_function or envelope.rows > self._limits.maximum_points:
+        if envelope is None or envelope.rows > self._limits.maximum_points:
             return Opened(None, None)
+        if not envelope.function:
+            if not function:
+                return Opened(None, None)
+            envelope = envelope.of(function)
         return Opened(envelope, self._calls.find(envelope, tenant))
 
     def belongs_here(self, envelope: Envelope, prepared: PreparedCall) -> bool:

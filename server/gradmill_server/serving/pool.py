@@ -22,6 +22,13 @@ from gradmill_server.serving.work_queue import QueueLimits, Taken, WorkQueue
 
 _RETRY_BOUNDS_SECONDS = (0.05, 5.0)
 
+_SLOWEST = 50.0
+_SLOWNESS_WEIGHT = 0.1
+"""Of the newest job in what is known of how much longer work takes than it should."""
+
+_MARGIN_SECONDS = 0.005
+"""For an answer to be written and sent."""
+
 T = TypeVar("T")
 
 
@@ -92,16 +99,16 @@ class WorkerPool:
         """Start the threads."""
         self.workers = workers
         self.limits = limits
-        # Guards all of _queue, _busy, _running and _closed.
+        # Guards all of _queue, _busy, _slowness and _closed.
         self._condition = threading.Condition()
         self._queue: WorkQueue[_Job] = WorkQueue(limits)
         self._busy = 0
-        self._running: dict[int, tuple[float, float]] = {}
+        # Work takes longer than was learned of it when there are more threads at work than processors.
+        self._slowness = 1.0
         self._closed = False
         # Daemons: a compilation that will not end must not keep a process that was told to end.
         self._threads = [
-            threading.Thread(target=self._serve, args=(number,), name=f"{name}-{number}", daemon=True)
-            for number in range(workers)
+            threading.Thread(target=self._serve, name=f"{name}-{number}", daemon=True) for number in range(workers)
         ]
         for thread in self._threads:
             thread.start()
@@ -120,12 +127,6 @@ class WorkerPool:
     def waiting_seconds(self) -> float:
         """What all that waits now will take, in seconds of one worker, as predicted."""
         return self._queue.seconds
-
-    def overdue_seconds(self) -> float:
-        """Return for how long the most overdue job has run beyond its deadline; 0 when none has."""
-        now = time.monotonic()
-        with self._condition:
-            return max((now - deadline for _, deadline in self._running.values()), default=0.0)
 
     async def run(
         self, work: Callable[[], T], errand: Errand = SOMETHING, *, still_wanted: Callable[[], bool] = _always
@@ -184,7 +185,7 @@ class WorkerPool:
             raise DeadlineTooShort.against(errand.seconds, remaining)
         if self._busy < self.workers:
             return
-        total = self._queue.seconds_before(errand) / self.workers + errand.seconds
+        total = self._slowness * (self._queue.seconds_before(errand) / self.workers + errand.seconds) + _MARGIN_SECONDS
         if total > remaining:
             raise QueueTooSlow.beyond(total, max(0.0, remaining), retry_seconds=self._retry_seconds())
 
@@ -193,26 +194,32 @@ class WorkerPool:
         low, high = _RETRY_BOUNDS_SECONDS
         return min(max(self._queue.seconds / (2 * self.workers), low), high)
 
-    def _serve(self, number: int) -> None:
-        while (taken := self._next(number)) is not None:
-            started = time.monotonic()
-            outcomes = _outcomes(taken, started)
+    def _serve(self) -> None:
+        while (taken := self._next()) is not None:
+            outcomes = _outcomes(taken, self._slowness)
             with self._condition:
                 # Before the delivery, so that whoever gets the outcome finds the worker free.
                 self._busy -= 1
-                self._running.pop(number, None)
+                self._note_slowness(taken, outcomes)
             _deliver(taken.jobs, outcomes)
             # The buffers must not live on in this frame while the thread waits for the next job.
             del taken, outcomes
 
-    def _next(self, number: int) -> Taken[_Job] | None:
+    def _note_slowness(self, taken: Taken[_Job], outcomes: Sequence[Completed[Any] | BaseException]) -> None:
+        """Learn how much longer work takes than was learned of it alone."""
+        done = next((outcome for outcome in outcomes if isinstance(outcome, Completed)), None)
+        expected = sum(job.errand.seconds for job in taken.jobs)
+        if done is not None and taken.jobs[0].errand.is_measured and expected:
+            seen = min(max(done.work_seconds / expected, 1.0), _SLOWEST)
+            self._slowness += _SLOWNESS_WEIGHT * (seen - self._slowness)
+
+    def _next(self) -> Taken[_Job] | None:
         with self._condition:
             while not self._closed:
                 now = time.monotonic()
                 taken = self._queue.take(now, others_busy=self._busy > 0) if len(self._queue) else None
                 if taken is not None:
                     self._busy += 1
-                    self._running[number] = now, max(job.errand.deadline for job in taken.jobs)
                     return taken
                 self._condition.wait(self._queue.wait_seconds(now) if len(self._queue) else None)
             return None
@@ -230,23 +237,34 @@ class WorkerPool:
             thread.join(max(0.0, patience - time.monotonic()))
 
 
-def _outcomes(taken: Taken[_Job], started: float) -> list[Completed[Any] | BaseException]:
+def _outcomes(taken: Taken[_Job], slowness: float) -> list[Completed[Any] | BaseException]:
     """Do the work of jobs and return what comes of each, exceptions too: a worker outlives any work."""
-    wanted = [job for job in taken.jobs if job.still_wanted()]
+    started = time.monotonic()
+    reasons = [_reason_against(job, started, slowness) for job in taken.jobs]
+    wanted = [job for job, reason in zip(taken.jobs, reasons, strict=True) if reason is None]
     values = iter(_values([job.work for job in wanted]))
     seconds = time.monotonic() - started
     joined = _joined(taken, len(wanted))
     outcomes: list[Completed[Any] | BaseException] = []
-    for job in taken.jobs:
-        if job not in wanted:
-            outcomes.append(Abandoned())
-            continue
-        value = next(values)
+    for job, reason in zip(taken.jobs, reasons, strict=True):
+        value = next(values) if reason is None else reason
         if isinstance(value, BaseException):
             outcomes.append(value)
         else:
             outcomes.append(Completed(value, started - job.submitted, seconds, joined, len(wanted)))
     return outcomes
+
+
+def _reason_against(job: _Job, now: float, slowness: float) -> BaseException | None:
+    """Return why work is not to be begun: nobody waits for it, or it would be too late. None where it is."""
+    if not job.still_wanted():
+        return Abandoned()
+    remaining = job.errand.deadline - now
+    needed = slowness * job.errand.seconds
+    if job.errand.is_measured and needed > remaining:
+        # Work that is sure to be thrown away would only make the work behind it late as well.
+        return QueueTooSlow.beyond(needed, max(0.0, remaining))
+    return None
 
 
 def _joined(taken: Taken[_Job], wanted: int) -> Joined:

@@ -45,10 +45,10 @@ class Reader:
             QueueFull, CallerQueueFull: as the pool does.
         """
         if len(body) <= _BULKY_BYTES:
-            return _nothing
+            return no_room
         looking = await self._pool.run(lambda: has_more_structure(message, body, _BULKY_BYTES), Errand(caller))
         if not looking.value:
-            return _nothing
+            return no_room
         await self._bulky.acquire()
         return self._bulky.release
 
@@ -62,5 +62,5 @@ class Reader:
             release()
 
 
-def _nothing() -> None:
-    """Give back nothing."""
+def no_room() -> None:
+    """Give back the room of a request that took none."""

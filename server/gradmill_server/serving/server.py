@@ -18,6 +18,7 @@ from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.transport import GrpcFront
 from gradmill_server.serving.warm_up import warm_up
 
+_LOOK_SECONDS = 0.02
 _LAST_ANSWERS_SECONDS = 2.0
 """For the last answers to reach the wire, once the time to drain is used up."""
 
@@ -94,15 +95,24 @@ class Server:
         logs.record(logging.INFO, "draining", calls=admission.calls, streams=admission.streams)
         self._front.report_draining()
         self.handler.begin_draining()
-        drain_seconds = self.settings.drain_seconds
-        stopping = asyncio.create_task(self._front.stop(drain_seconds + _LAST_ANSWERS_SECONDS))
-        _, unfinished = await asyncio.wait((stopping,), timeout=drain_seconds)
-        if unfinished:
+        # Calls that gRPC holds and has not handed over when it is told to stop are cancelled. So it goes on, and what
+        # comes is refused as unavailable, until nothing is in flight.
+        if not await self._answered(self.settings.drain_seconds):
             logs.record(logging.WARNING, "drain_time_over", calls=admission.calls, streams=admission.streams)
             self.handler.end_calls()
-            await stopping
+        await self._front.stop(_LAST_ANSWERS_SECONDS)
         await self.close()
         logs.record(logging.INFO, "stopped", drain_seconds=round(time.monotonic() - began, 3))
+
+    async def _answered(self, seconds: float) -> bool:
+        """Return when nothing is in flight any more, or False after so many seconds."""
+        admission = self.handler.admission
+        limit = time.monotonic() + seconds
+        while admission.calls or admission.streams:
+            if time.monotonic() >= limit:
+                return False
+            await asyncio.sleep(_LOOK_SECONDS)
+        return True
 
     async def close(self) -> None:
         """Close everything at once."""

@@ -18,11 +18,11 @@ from gradmill_server.serving.answering import Answering
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.errors import RequestMalformed, ShuttingDown, StreamIdle
 from gradmill_server.serving.evaluation import Evaluator, Opened
-from gradmill_server.serving.reading import Reader
+from gradmill_server.serving.reading import Reader, Release, no_room
 from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.status import RpcFailure, status_of
 from gradmill_server.serving.wire import requests, responses
-from gradmill_server.serving.wire.envelope import StreamEnvelope, open_stream_message
+from gradmill_server.serving.wire.envelope import StreamEnvelope, open_stream_message, sequence_of
 from gradmill_server.serving.wire.functions import FunctionReference
 
 METHOD = "EvaluateStream"
@@ -100,7 +100,8 @@ class EvaluateStream:
         self._awaits_message = False
         self._ending = False
         self._read_to_end = False
-        self._last_head = b""
+        # The function of the last message that had one: as it was written, where that is short, and as it was read.
+        self._last_written = b""
         self._last_function: FunctionReference | None = None
         self._last_activity = self._loop.time()
 
@@ -159,19 +160,20 @@ class EvaluateStream:
     async def _take(self, body: bytes) -> None:
         """Begin to answer a message; answer it at once when that is quick."""
         message = open_stream_message(body)
+        opened = Opened(None, None)
         if message is not None:
-            opened = self._parts.evaluator.opened(body, message.begin, message.end, self._context.tenant)
+            opened = self._parts.evaluator.opened(
+                body, message.begin, message.end, self._context.tenant, self._last_written
+            )
             if opened.prepared is not None:
                 await self._take_prepared(message, opened)
                 return
-            await self._take_parsed(body, opened)
-        else:
-            await self._take_parsed(body, Opened(None, None))
+        await self._take_parsed(body, opened)
 
     async def _take_prepared(self, message: StreamEnvelope, opened: Opened) -> None:
         envelope, prepared = opened
         assert envelope is not None and prepared is not None  # noqa: PT018,S101  what makes it prepared
-        self._last_head, self._last_function = envelope.head, None
+        self._last_written, self._last_function = envelope.function, None
         evaluator = self._parts.evaluator
         context = self._context.part(self._parts.settings.maximum_deadline_seconds, message.timeout_seconds)
         if not evaluator.belongs_here(envelope, prepared):
@@ -193,44 +195,61 @@ class EvaluateStream:
         await self._line_up(_Pending(message.sequence, answer))
 
     async def _take_parsed(self, body: bytes, opened: Opened) -> None:
-        release = await self._parts.reader.take_room(requests.STREAM_REQUEST, body, self._context.caller)
+        try:
+            release = await self._parts.reader.take_room(requests.STREAM_REQUEST, body, self._context.caller)
+        except EngineError as error:
+            await self._refuse_unread(body, error)
+            return
         try:
             answering = await self._read_message(body, opened)
+        except EngineError as error:
+            release()
+            await self._refuse_unread(body, error)
+            return
         except BaseException:
             release()
             raise
         if answering is None:
             release()
             return
+        await self._begin(answering, release)
+
+    async def _begin(self, answering: _Answering, release: Release = no_room) -> None:
+        """Begin to answer a message, and give its room back once it is answered."""
         task = asyncio.create_task(answering.work)
         task.add_done_callback(lambda _: release())
         self._tasks += 1
         await self._line_up(_Pending(answering.sequence, task))
 
+    async def _refuse_unread(self, body: bytes, error: EngineError) -> None:
+        """Answer a message that is no message, or that there was no room to read, under its number if that is told.
+
+        Whether it had a function is not known, so a later message without one has none either.
+        """
+        self._last_function, self._last_written = None, b""
+        sequence = sequence_of(body)
+        context = self._context.part(self._parts.settings.maximum_deadline_seconds)
+        work = partial(self._evaluate, error, None, context, Opened(None, None))
+        await self._begin(_Answering(sequence, self._answer(sequence, len(body), context, work)))
+
     async def _read_message(self, body: bytes, opened: Opened) -> _Answering | None:
-        """Return what is to be done for a message; None for one that gives others up."""
+        """Return what is to be done for a message; None for one that gives others up. Raises EngineError."""
         parse = partial(requests.read_stream_message, maximum_wants=self._parts.settings.maximum_wants)
-        call: requests.StreamCall | requests.StreamCancel | EngineError
-        try:
-            call = await self._parts.reader.read(body, parse, self._context.caller)
-        except EngineError as error:
-            call = error
+        call = await self._parts.reader.read(body, parse, self._context.caller)
         if isinstance(call, requests.StreamCancel):
             self._give_up(call.sequence)
             return None
-        sequence, wished_seconds = 0, None
-        if isinstance(call, requests.StreamCall):
-            sequence, wished_seconds = call.sequence, call.timeout_seconds
-            if call.function_given:
-                self._last_function, self._last_head = call.function, b""
-        context = self._context.part(self._parts.settings.maximum_deadline_seconds, wished_seconds)
+        if call.function_given:
+            self._last_function = call.function
+            self._last_written = opened.envelope.function if opened.envelope is not None else b""
+        context = self._context.part(self._parts.settings.maximum_deadline_seconds, call.timeout_seconds)
         work = partial(self._evaluate, call, self._function(), context, opened)
-        return _Answering(sequence, self._answer(sequence, len(body), context, work))
+        return _Answering(call.sequence, self._answer(call.sequence, len(body), context, work))
 
     def _function(self) -> FunctionReference | None:
         """Return the function of the last message that had one."""
-        if self._last_function is None and self._last_head:
-            self._last_function = requests.read_head(self._last_head)
+        if self._last_function is None and self._last_written:
+            self._last_function = requests.read_head(self._last_written)
         return self._last_function
 
     async def _evaluate(

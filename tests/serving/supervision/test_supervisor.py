@@ -33,7 +33,7 @@ def test_connections_are_shared_out_among_processes() -> None:
         assert {record["process"] for record in refused} == {server.worker(1), server.worker(2)}
         assert server.metric("gradmill_refusals_total") == 40
         channels = [server.connect() for _ in range(4)]
-        in_flight = [callers.submit(server.evaluate, slow_request(600_000), channel) for channel in channels]
+        in_flight = [callers.submit(server.evaluate, slow_request(600_000, 1_000), channel) for channel in channels]
         server.wait_for_metric("gradmill_requests_in_flight", 4)
         server.process.send_signal(signal.SIGTERM)
         assert [results(call.result())[0].tolist() for call in in_flight] == [299 * 600_000] * 4

@@ -36,7 +36,7 @@ def test_points_and_the_rest_are_told_apart() -> None:
     rest = _request()
     rest.ClearField("points")
     assert service_pb2.EvaluateRequest.FromString(envelope.head) == rest
-    assert envelope.has_function
+    assert service_pb2.EvaluateRequest.FromString(envelope.function).function == rest.function
 
 
 def test_equal_heads_for_other_points() -> None:
@@ -129,3 +129,14 @@ def test_a_message_that_gives_others_up_is_left_to_the_parser() -> None:
     assert open_stream_message(service_pb2.EvaluateStreamRequest(sequence=1, cancel=True).SerializeToString()) is None
     assert open_stream_message(b"\xff\xff") is None
     assert open_stream_message(b"") is None
+
+
+def test_a_request_without_a_function_can_be_given_that_of_another() -> None:
+    """A request that leaves its function out has, with that of an earlier one, the head of one that names it."""
+    whole, without = _request(), _request()
+    without.ClearField("function")
+    first, second = _opened(whole.SerializeToString()), _opened(without.SerializeToString())
+    assert first is not None
+    assert second is not None
+    assert second.function == b""
+    assert second.of(first.function).head == first.head

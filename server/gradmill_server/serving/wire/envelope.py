@@ -47,8 +47,8 @@ class Envelope(NamedTuple):
     """A request whose points are one matrix.
 
     Attributes:
-        head: the bytes of the request without its points; begins with the function where there is one.
-        has_function: whether it names or carries one.
+        head: the bytes of the request without its points.
+        function: the part of them that names or carries the function; empty where there is none.
         body: what the points lie in.
         rows: the number of points.
         columns: the elements of each.
@@ -57,12 +57,16 @@ class Envelope(NamedTuple):
     """
 
     head: bytes
-    has_function: bool
+    function: bytes
     body: bytes
     rows: int
     columns: int
     element_type: ElementType
     start: int
+
+    def of(self, function: bytes) -> Envelope:
+        """Return the request as it would be with a function, written as in another one."""
+        return self._replace(head=function + self.head, function=function)
 
     def matrix(self) -> FloatArray:
         """Return the points [rows, columns], in the body's own memory where they are aligned in it, else in theirs."""
@@ -108,6 +112,14 @@ def open_stream_message(body: bytes) -> StreamEnvelope | None:
     return None if begin < 0 else StreamEnvelope(sequence, begin, end, timeout_seconds)
 
 
+def sequence_of(body: bytes) -> int:
+    """Return the number of a stream's message that is not read; 0 where it is not told before anything else."""
+    try:
+        return read_varint(body, 1, len(body))[0] if body[:1] == bytes((_SEQUENCE,)) else 0
+    except Unusual:
+        return 0
+
+
 @functools.lru_cache(maxsize=1_024)
 def _read_duration(body: bytes) -> float:
     duration = duration_pb2.Duration()
@@ -128,7 +140,7 @@ def open_envelope(body: bytes, begin: int, end: int) -> Envelope | None:
 
 def _opened(body: bytes, begin: int, end: int) -> Envelope | None:
     place, points_begin, points_end, before = begin, -1, -1, -1
-    has_function = False
+    function = b""
     while place < end:
         mark = body[place]
         if mark & 7 == LENGTH_DELIMITED:
@@ -138,7 +150,7 @@ def _opened(body: bytes, begin: int, end: int) -> Envelope | None:
                     return None
                 before, points_begin, points_end = place, value, after
             elif mark == _FUNCTION:
-                has_function = True
+                function = body[place:after]
         elif mark & 7 == VARINT:
             _, after = read_varint(body, place + 1, end)
         else:
@@ -146,10 +158,10 @@ def _opened(body: bytes, begin: int, end: int) -> Envelope | None:
         place = after
     if before < 0 or end - begin - (points_end - before) > LONGEST_HEAD_BYTES:
         return None
-    return _with_points(body, points_begin, points_end, body[begin:before] + body[points_end:end], has_function)
+    return _with_points(body, points_begin, points_end, body[begin:before] + body[points_end:end], function)
 
 
-def _with_points(body: bytes, begin: int, end: int, head: bytes, has_function: bool) -> Envelope | None:  # noqa: FBT001
+def _with_points(body: bytes, begin: int, end: int, head: bytes, function: bytes) -> Envelope | None:
     count = -1
     matrix_begin = matrix_end = -1
     place = begin
@@ -164,7 +176,7 @@ def _with_points(body: bytes, begin: int, end: int, head: bytes, has_function: b
             return None
     if matrix_begin < 0:
         return None
-    return _with_matrix(body, matrix_begin, matrix_end, count, head, has_function)
+    return _with_matrix(body, matrix_begin, matrix_end, count, head, function)
 
 
 def _with_matrix(
@@ -173,7 +185,7 @@ def _with_matrix(
     end: int,
     count: int,
     head: bytes,
-    has_function: bool,  # noqa: FBT001
+    function: bytes,
 ) -> Envelope | None:
     element_type = _FLOAT64
     shape: tuple[int, int] | None = None
@@ -207,4 +219,4 @@ def _with_matrix(
     rows, columns = shape
     if rows * columns * element_type.size != stop - start or count not in {-1, 0, rows}:
         return None
-    return Envelope(head, has_function, body, rows, columns, element_type, start)
+    return Envelope(head, function, body, rows, columns, element_type, start)
