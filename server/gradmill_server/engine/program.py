@@ -9,7 +9,7 @@ import numpy as np
 
 from gradmill_server.engine.autodiff import Propagation
 from gradmill_server.engine.backends.choice import Road, executable, loops_run_natively, road
-from gradmill_server.engine.backends.results import ResultGroup, SummingExecutable
+from gradmill_server.engine.backends.results import ResidentExecutable, ResultGroup, SummingExecutable
 from gradmill_server.engine.checkpoints import Checkpoint, never
 from gradmill_server.engine.derivatives.differentiation import Differentiated, DirectionInput, Part, differentiate
 from gradmill_server.engine.errors import InvalidPoints, LimitExceeded
@@ -26,7 +26,7 @@ from gradmill_server.engine.passes.unroll_loops import unroll_loops
 from gradmill_server.engine.wants import SPARSE, Kind, Want
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -99,6 +99,18 @@ class Evaluation(NamedTuple):
     point_flags: npt.NDArray[np.uint8]
 
 
+class Resident(NamedTuple):
+    """An evaluation at a fixed number of points, in memory that stays.
+
+    Attributes:
+        run: evaluates at points [points, inputs], as bytes of the function's element type in this machine's order.
+        evaluation: the results of the last run, in the same arrays each time.
+    """
+
+    run: Callable[[bytes], None]
+    evaluation: Evaluation
+
+
 _FORWARD_ONLY = frozenset({Kind.VALUE, Kind.JVP})
 """Kinds that need no reverse mode, so that nothing is stored for it."""
 
@@ -152,6 +164,7 @@ class Program:
         self._executable = executable(made.graph, groups, by=by, native_loops=native_loops, checkpoint=checkpoint)
         # Asking what a protocol has takes some ten microseconds.
         self._summing = self._executable if isinstance(self._executable, SummingExecutable) else None
+        self._resident = self._executable if isinstance(self._executable, ResidentExecutable) else None
         self._dtype = made.graph.element_type.dtype
         self.point_bytes = self._dtype.itemsize * sum(size(shape) for group in groups for shape in group.shapes)
         patterns = sum(pattern.columns.nbytes + pattern.row_starts.nbytes for pattern in made.patterns.values())
@@ -197,6 +210,28 @@ class Program:
         columns = [*points.arrays, *further]
         members, flags = self._executable.evaluate_columns(columns, points.count, limits, checkpoint)
         return Evaluation(self._by_input(members, points.count), flags)
+
+    def resident(self, rows: int, limits: Limits) -> Resident | None:
+        """Return an evaluation at so many points, given as a matrix, in memory of its own.
+
+        It gives the bits that `evaluate` gives, in a fraction of the time of a small call, and belongs to one thread.
+        None where there is none: with directions, or for more work than some microseconds take.
+
+        Args:
+            rows: the number of points.
+            limits: bounds on points, scratch and results.
+
+        Raises:
+            LimitExceeded: as `evaluate` does.
+        """
+        if (
+            self._resident is None
+            or self._directions
+            or not all(part.is_row or size(part.shape) for part in self._parts)
+        ):
+            return None
+        run = self._resident.resident(rows, limits)
+        return None if run is None else Resident(run.run, Evaluation(self._by_matrix(run.arrays, rows), run.flags))
 
     @property
     def sums_points(self) -> bool:

@@ -30,6 +30,7 @@ from gradmill_server.serving.prepared import PreparedCall, PreparedCalls
 from gradmill_server.serving.programs import ProgramLookup, ProgramStore
 from gradmill_server.serving.reduction import evaluate_reduced
 from gradmill_server.serving.security.quotas import Quotas
+from gradmill_server.serving.small_calls import SmallAnswer, SmallCalls
 from gradmill_server.serving.telemetry import Joined, Outcome, Stage, Telemetry
 from gradmill_server.serving.wire.arrays import Encoding
 from gradmill_server.serving.wire.directions import Directions, part
@@ -60,6 +61,7 @@ class Evaluator:
         functions: FunctionStore,
         programs: ProgramStore,
         calls: PreparedCalls,
+        small_calls: SmallCalls,
         pool: WorkerPool,
         limits: Limits,
         telemetry: Telemetry,
@@ -74,6 +76,7 @@ class Evaluator:
             functions: finds functions.
             programs: finds programs.
             calls: finds prepared calls.
+            small_calls: answers those that take the shortest road.
             pool: the workers.
             limits: bounds on one evaluation.
             telemetry: hears of what was computed.
@@ -84,6 +87,7 @@ class Evaluator:
         self.functions = functions
         self.programs = programs
         self._calls = calls
+        self._small_calls = small_calls
         self._pool = pool
         self._limits = limits
         self._telemetry = telemetry
@@ -91,6 +95,22 @@ class Evaluator:
         self._guard = guard
         self._inline_seconds = inline_seconds
         self._spent_seconds = 0.0
+
+    def evaluate_small(self, method: str, body: bytes, tenant: str, function: bytes = b"") -> SmallAnswer | None:
+        """Return the answer to a call that takes the shortest road; None for one that does not, or not now."""
+        if self._spent_seconds > _TURN_SECONDS:
+            return None
+        began = time.monotonic()
+        answer = self._small_calls.answer(method, body, tenant, function)
+        if answer is not None:
+            self._spend(time.monotonic() - began)
+        return answer
+
+    def _spend(self, seconds: float) -> None:
+        """Count time for which the event loop computed, until it comes round."""
+        if not self._spent_seconds:
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        self._spent_seconds += seconds
 
     def opened(self, body: bytes, begin: int, end: int, tenant: str, function: bytes = b"") -> Opened:
         """Return what can be seen of a request without parsing it; it may have the function of an earlier one."""
@@ -117,10 +137,9 @@ class Evaluator:
         """Return the bytes of the answer to a small call, computed here and now. Raises EngineError."""
         points = envelope.rows
         self._begin(prepared.function.digest, context, points)
-        if not self._spent_seconds:
-            asyncio.get_running_loop().call_soon(self._begin_turn)
         computed = PreparedPass(prepared, envelope, context, self._limits, self._guard).alone()
-        self._spent_seconds += computed.compute_seconds + computed.encode_seconds
+        self._spend(computed.compute_seconds + computed.encode_seconds)
+        self._small_calls.learn(envelope, prepared, context.tenant)
         self._telemetry.computed_here(
             prepared.kinds,
             points,

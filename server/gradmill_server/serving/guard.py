@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from enum import IntEnum
 
+from gradmill_server.engine.errors import EngineError
+
 
 class Work(IntEnum):
     """What is done for a function: making a program of it, or running one over points."""
@@ -26,6 +28,14 @@ class Guard:
         Raises:
             FunctionQuarantined: when processes kept dying while they worked on it.
         """
+
+    def refuses(self, digest: bytes) -> bool:
+        """Whether `check` would raise."""
+        try:
+            self.check(digest)
+        except EngineError:
+            return True
+        return False
 
     def begin(self, digest: bytes, work: Work, deadline: float = math.inf) -> int:
         """Note that work on a function begins; costs less than a microsecond.

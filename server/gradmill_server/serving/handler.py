@@ -27,6 +27,7 @@ from gradmill_server.serving.programs import ProgramStore
 from gradmill_server.serving.reading import Reader
 from gradmill_server.serving.security.quotas import UNLIMITED, Quotas
 from gradmill_server.serving.settings import Settings
+from gradmill_server.serving.small_calls import SmallCalls
 from gradmill_server.serving.status import RpcFailure, status_of
 from gradmill_server.serving.streams import METHOD as STREAM_METHOD
 from gradmill_server.serving.streams import EvaluateStream, Read, StreamParts, Write
@@ -75,10 +76,13 @@ class Handler:
         self._reader = Reader(self.pool)
         self._functions = FunctionStore(self.cache, self.pool, settings.limits, telemetry, guard)
         self._programs = ProgramStore(self.cache, self.pool, settings.limits, telemetry, guard)
+        calls = PreparedCalls(self.cache, self._functions, self._programs)
+        self._small_calls = SmallCalls(calls, settings.limits, telemetry, self.admission, quotas, guard)
         self._evaluator = Evaluator(
             self._functions,
             self._programs,
-            PreparedCalls(self.cache, self._functions, self._programs),
+            calls,
+            self._small_calls,
             self.pool,
             settings.limits,
             telemetry,
@@ -109,6 +113,20 @@ class Handler:
             peer=peer,
             caller=caller,
         )
+
+    def small_call(self, method: str, body: bytes, time_remaining: float | None, tenant: str) -> bytes | None:
+        """Return the answer to a call that takes the shortest road; None for what `call` is to answer.
+
+        Args:
+            method: the method's name.
+            body: the bytes of its request message.
+            time_remaining: seconds until the caller's deadline; None when there is none.
+            tenant: who calls, where credentials say so.
+        """
+        if method != "Evaluate" or (time_remaining is not None and time_remaining <= 0):
+            return None
+        answer = self._evaluator.evaluate_small(method, body, tenant)
+        return None if answer is None else answer.body
 
     async def call(self, method: str, body: bytes, context: CallContext) -> bytes:
         """Return the answer to a unary call, as the bytes of the method's response message.

@@ -68,13 +68,14 @@ class PreparedCalls:
         prepared = self._calls.get(tenant, envelope.head)
         if prepared is None or not prepared.fits(envelope):
             return None
-        prepared.hits += 1
-        if prepared.hits % _LOOK_EVERY == 0 and not self._is_here(prepared, tenant):
-            return None
-        return prepared
+        return prepared if self.still_here(prepared, tenant) else None
 
-    def _is_here(self, prepared: PreparedCall, tenant: str) -> bool:
-        """Whether function and program are in the cache. Both are asked for, so that they count as used."""
+    def still_here(self, prepared: PreparedCall, tenant: str) -> bool:
+        """Count a hit, and return whether function and program are in the cache, as far as was looked lately."""
+        prepared.hits += 1
+        if prepared.hits % _LOOK_EVERY:
+            return True
+        # Both are asked for, so that they count as used.
         function = self._functions.here(tenant, prepared.function.digest)
         kept = self._programs.here(tenant, prepared.kept.key)
         return function is prepared.function and kept is prepared.kept

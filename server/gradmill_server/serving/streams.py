@@ -20,6 +20,7 @@ from gradmill_server.serving.errors import RequestMalformed, ShuttingDown, Strea
 from gradmill_server.serving.evaluation import Evaluator, Opened
 from gradmill_server.serving.reading import Reader, Release, no_room
 from gradmill_server.serving.settings import Settings
+from gradmill_server.serving.small_calls import LONGEST_REQUEST_BYTES
 from gradmill_server.serving.status import RpcFailure, status_of
 from gradmill_server.serving.wire import requests, responses
 from gradmill_server.serving.wire.envelope import StreamEnvelope, open_stream_message, sequence_of
@@ -162,6 +163,9 @@ class EvaluateStream:
         message = open_stream_message(body)
         opened = Opened(None, None)
         if message is not None:
+            if (answer := self._small_answer(message, body)) is not None:
+                await self._line_up_answer(message.sequence, answer)
+                return
             opened = self._parts.evaluator.opened(
                 body, message.begin, message.end, self._context.tenant, self._last_written
             )
@@ -169,6 +173,23 @@ class EvaluateStream:
                 await self._take_prepared(message, opened)
                 return
         await self._take_parsed(body, opened)
+
+    def _small_answer(self, message: StreamEnvelope, body: bytes) -> bytes | None:
+        """Return the answer to a message that takes the shortest road."""
+        late = message.timeout_seconds is not None and message.timeout_seconds <= 0
+        if late or message.end - message.begin > LONGEST_REQUEST_BYTES:
+            return None
+        request, tenant, evaluator = body[message.begin : message.end], self._context.tenant, self._parts.evaluator
+        answer = evaluator.evaluate_small(METHOD, request, tenant)
+        if answer is not None:
+            self._last_written, self._last_function = answer.function, None
+        elif self._last_written:
+            answer = evaluator.evaluate_small(METHOD, request, tenant, self._last_written)
+        return None if answer is None else responses.write_stream_response(message.sequence, answer.body)
+
+    async def _line_up_answer(self, sequence: int, answer: bytes) -> None:
+        self._ready_bytes += len(answer)
+        await self._line_up(_Pending(sequence, answer))
 
     async def _take_prepared(self, message: StreamEnvelope, opened: Opened) -> None:
         envelope, prepared = opened
@@ -191,8 +212,7 @@ class EvaluateStream:
             answer = responses.write_stream_response(message.sequence, response)
         except RpcFailure as failure:
             answer = responses.write_stream_error(message.sequence, failure.status)
-        self._ready_bytes += len(answer)
-        await self._line_up(_Pending(message.sequence, answer))
+        await self._line_up_answer(message.sequence, answer)
 
     async def _take_parsed(self, body: bytes, opened: Opened) -> None:
         try:

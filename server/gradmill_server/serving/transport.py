@@ -145,7 +145,11 @@ def _unary(handler: Handler, name: str, gate: Gate | None) -> _UnaryBehaviour:
     async def answer(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         try:
             caller = gate.caller(name, context) if gate is not None else ""
-            return await handler.call(name, body, handler.context(context.time_remaining(), context.peer, caller))
+            time_remaining = context.time_remaining()
+            answer = handler.small_call(name, body, time_remaining, caller)
+            if answer is not None:
+                return answer
+            return await handler.call(name, body, handler.context(time_remaining, context.peer, caller))
         except RpcFailure as failure:
             await _abort(context, failure)
 

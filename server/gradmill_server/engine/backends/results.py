@@ -13,6 +13,7 @@ from gradmill_server.engine.ir import FloatArray, Shape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradmill_server.engine.backends.native.resident import ResidentRun
     from gradmill_server.engine.checkpoints import Checkpoint
     from gradmill_server.engine.limits import Limits
 
@@ -99,6 +100,22 @@ class SummingExecutable(Executable, Protocol):
             summed: the numbers of the groups that are summed: their arrays have no axis of points, and mark none.
             limits: of scratch.
             checkpoint: called every few milliseconds; may raise to stop.
+        """
+
+
+@runtime_checkable
+class ResidentExecutable(Executable, Protocol):
+    """A graph that can run in memory that stays."""
+
+    def resident(self, rows: int, limits: Limits) -> ResidentRun | None:
+        """Return a run for so many points, given as a matrix, with memory of its own; None where that saves nothing.
+
+        Args:
+            rows: the number of points.
+            limits: of scratch.
+
+        Raises:
+            LimitExceeded: when the smallest block of points needs more scratch than allowed.
         """
 
 

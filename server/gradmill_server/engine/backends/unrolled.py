@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradmill_server.engine.backends.native.levels import Level
+    from gradmill_server.engine.backends.native.resident import ResidentRun
     from gradmill_server.engine.backends.results import ColumnResults, RowResults
     from gradmill_server.engine.ir import FloatArray, Graph
     from gradmill_server.engine.limits import Limits
@@ -46,10 +47,20 @@ class UnrolledExecutable:
     def evaluate_rows(self, matrix: FloatArray, limits: Limits, checkpoint: Checkpoint) -> RowResults:
         """Evaluate a matrix of points, as `Executable` says."""
         arrays, flags = self._tape.evaluate_rows(matrix, limits, checkpoint)
+        return self._shaped(arrays), flags
+
+    def resident(self, rows: int, limits: Limits) -> ResidentRun | None:
+        """Return a run with memory of its own, as `ResidentExecutable` says."""
+        run = self._tape.resident(rows, limits)
+        if run is not None:
+            run.arrays = self._shaped(run.arrays)
+        return run
+
+    def _shaped(self, arrays: Sequence[FloatArray]) -> list[FloatArray]:
         return [
             array if group.is_row else array.reshape(len(array), *group.shapes[0])
             for group, array in zip(self._groups, arrays, strict=True)
-        ], flags
+        ]
 
     def evaluate_columns(
         self, columns: Sequence[FloatArray], rows: int, limits: Limits, checkpoint: Checkpoint

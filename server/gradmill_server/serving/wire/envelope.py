@@ -53,7 +53,10 @@ class Envelope(NamedTuple):
         rows: the number of points.
         columns: the elements of each.
         element_type: their type.
-        start: where the first element begins in the body.
+        begin: where the request begins in the body.
+        end: where it ends.
+        start: where the first element begins.
+        is_own: whether the function is part of the request, rather than that of an earlier one.
     """
 
     head: bytes
@@ -62,11 +65,14 @@ class Envelope(NamedTuple):
     rows: int
     columns: int
     element_type: ElementType
+    begin: int
+    end: int
     start: int
+    is_own: bool = True
 
     def of(self, function: bytes) -> Envelope:
         """Return the request as it would be with a function, written as in another one."""
-        return self._replace(head=function + self.head, function=function)
+        return self._replace(head=function + self.head, function=function, is_own=False)
 
     def matrix(self) -> FloatArray:
         """Return the points [rows, columns], in the body's own memory where they are aligned in it, else in theirs."""
@@ -133,9 +139,12 @@ def _read_duration(body: bytes) -> float:
 def open_envelope(body: bytes, begin: int, end: int) -> Envelope | None:
     """Return the request between two places of a body taken apart; None for one that has to be parsed."""
     try:
-        return _opened(body, begin, end)
+        envelope = _opened(body, begin, end)
     except Unusual:
         return None
+    if envelope is None or end - begin == len(body):
+        return envelope
+    return envelope._replace(begin=begin, end=end)
 
 
 def _opened(body: bytes, begin: int, end: int) -> Envelope | None:
@@ -219,4 +228,4 @@ def _with_matrix(
     rows, columns = shape
     if rows * columns * element_type.size != stop - start or count not in {-1, 0, rows}:
         return None
-    return Envelope(head, function, body, rows, columns, element_type, start)
+    return Envelope(head, function, body, rows, columns, element_type, 0, len(body), start)

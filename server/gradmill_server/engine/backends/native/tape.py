@@ -22,7 +22,8 @@ from gradmill_server.engine.backends.native.frame import (
 from gradmill_server.engine.backends.native.levels import Level
 from gradmill_server.engine.backends.native.library import HandlerSet, library
 from gradmill_server.engine.backends.native.linking import link
-from gradmill_server.engine.backends.native.workspace import give_back, take_workspace
+from gradmill_server.engine.backends.native.resident import ResidentRun
+from gradmill_server.engine.backends.native.workspace import Workspace, give_back, take_workspace
 from gradmill_server.engine.backends.results import scratch_too_large
 from gradmill_server.engine.checkpoints import Checkpoint, never
 
@@ -54,6 +55,9 @@ _VECTOR: Final = -1
 
 _BRIEF_VALUES = 16_384
 """Values that are computed in some microseconds: less than it may take to get the interpreter lock back."""
+
+_RESIDENT_BYTES = 64 * 1024
+"""Scratch of a run that keeps its memory: there may be hundreds of them."""
 
 _empty, _zeros, _contiguous = np.empty, np.zeros, np.ascontiguousarray
 _UINT8 = np.dtype(np.uint8)
@@ -150,15 +154,38 @@ class TapeExecutable:
         held = _contiguous(matrix, self._dtype)
         if held.shape != (rows, self._inputs):
             raise misshapen(held.shape, (rows, self._inputs))
-        arrays: list[FloatArray] = [
-            _empty(rows, self._dtype) if columns == _VECTOR else _empty((rows, columns), self._dtype)
-            for columns in self._row_columns
-        ]
+        arrays = self._results(rows)
         flags = _zeros(rows, _UINT8)
         given = (LOCATE(held), self._point_bytes, 0, LOCATE(flags), 0)
         self._run(linked, Layout.ROWS, rows, given, (*map(LOCATE, arrays), *self._row_shapes), checkpoint)
         del held  # until here the points had to live
         return arrays, flags
+
+    def resident(self, rows: int, limits: Limits) -> ResidentRun | None:
+        """Return a run for so many points with memory of its own; None where that would save nothing."""
+        linked = self._allowed(limits)
+        if not 0 < rows <= linked.lanes or not self._inputs or linked.scratch_bytes > _RESIDENT_BYTES:
+            return None
+        ((handlers, start, stop),) = linked.parts(rows)
+        if max(rows, handlers.lanes) > self._brief_points:
+            return None
+        points = _empty((rows, self._inputs), self._dtype)
+        arrays, flags = self._results(rows), _zeros(rows, _UINT8)
+        workspace = Workspace(linked.scratch_bytes, self._frame.size)
+        code = (linked.tape, linked.tape, workspace.scratch)
+        run = (handlers.tables[Layout.ROWS], self._constants, start, stop, 0, UNRUN)
+        given = (LOCATE(points), self._point_bytes, 0, LOCATE(flags), 0)
+        counts = (len(self._columns), DATA_OFFSET)
+        groups = (*map(LOCATE, arrays), *self._row_shapes)
+        self._frame.pack_into(workspace.frame, 0, *code, *run, *given, *counts, *groups)
+        return ResidentRun(points, arrays, flags, workspace, handlers.enter_briefly, _BUDGET_PER_LANE * handlers.lanes)
+
+    def _results(self, rows: int) -> list[FloatArray]:
+        """Return arrays for results in the layout ROWS, not filled."""
+        return [
+            _empty(rows, self._dtype) if columns == _VECTOR else _empty((rows, columns), self._dtype)
+            for columns in self._row_columns
+        ]
 
     def evaluate_columns(
         self, columns: Sequence[FloatArray], rows: int, limits: Limits, checkpoint: Checkpoint
