@@ -25,7 +25,10 @@ UNLIMITED = -1
 _KEEPALIVE_MILLISECONDS = 60_000
 _KEEPALIVE_TIMEOUT_MILLISECONDS = 20_000
 _FIRST_RECONNECT_MILLISECONDS = 100
-_LONGEST_RECONNECT_MILLISECONDS = 5_000
+_LONGEST_RECONNECT_MILLISECONDS = 1_000
+"""Less than the pauses between a message's repetitions come to, so that one of them finds the server that came back."""
+_CANCELLED_HERE = "Locally cancelled"
+_BROKEN_HERE = ("Internal error from Core", "Received RST_STREAM")
 _CONNECT_MILLISECONDS = 10_000
 _DETAILS_KEY = "grpc-status-details-bin"
 
@@ -60,9 +63,22 @@ def error_from_call(call: Any, target: str) -> GradmillError:  # noqa: ANN401 - 
         if key == _DETAILS_KEY:
             details = value if isinstance(value, bytes) else value.encode("latin-1")
     message = call.details() or ""
+    if not details and _is_broken_off(code, message):
+        code = grpc.StatusCode.UNAVAILABLE
     if code is grpc.StatusCode.UNAVAILABLE and not details:
         message = f"no server answers at {target}: {message}"
     return error_from_status(code.value[0], message, details)
+
+
+def _is_broken_off(code: grpc.StatusCode, message: str) -> bool:
+    """Whether a call ended with its connection, or before the server's own code had it, and may be made again.
+
+    A server that stops cancels calls that it has not begun to answer, and a connection that breaks while something is
+    written to it is an internal error to gRPC. What this program cancels says so.
+    """
+    if code is grpc.StatusCode.CANCELLED:
+        return not message.startswith(_CANCELLED_HERE)
+    return code is grpc.StatusCode.INTERNAL and message.startswith(_BROKEN_HERE)
 
 
 class ThreadLink:

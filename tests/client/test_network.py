@@ -118,3 +118,46 @@ def test_channels_spread_calls_and_leave_repetition_to_us() -> None:
     assert "round_robin" in options["grpc.service_config"]
     assert options["grpc.enable_retries"] == 0
     assert options["grpc.max_receive_message_length"] == -1
+
+
+@both
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (grpc.StatusCode.CANCELLED, "CANCELLED"),
+        (grpc.StatusCode.INTERNAL, "Internal error from Core"),
+        (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2"),
+    ],
+)
+def test_calls_that_break_off_are_made_again(
+    servers: Servers, run: Callable[..., Any], code: grpc.StatusCode, message: str
+) -> None:
+    """A call that a stopping server cancels, or that ends with its connection, is sent again and answered."""
+    answer = fake_answers(FakeService())
+    breaks = iter([True])
+
+    def break_off_once(method: str, body: bytes, context: grpc.ServicerContext) -> bytes:
+        if next(breaks, False):
+            context.abort(code, message)
+        return answer(method, body, context)
+
+    target = servers.start(break_off_once)
+    result = run(target, lambda client: client.gradient("f", [1.0, 2.0]))
+    assert result.values == 21.0
+
+
+@both
+def test_a_servers_own_failure_is_not_taken_for_a_broken_call(servers: Servers, run: Callable[..., Any]) -> None:
+    """An internal error of a server is reported at once."""
+    calls = 0
+
+    def fail(_method: str, _body: bytes, context: grpc.ServicerContext) -> bytes:
+        nonlocal calls
+        calls += 1
+        context.abort(grpc.StatusCode.INTERNAL, "internal error; the server's log has it as incident 7")
+        raise AssertionError
+
+    target = servers.start(fail)
+    with pytest.raises(gm.ServerError, match="incident 7"):
+        run(target, lambda client: client.register("f"))
+    assert calls == 1
