@@ -42,6 +42,9 @@ from gradmill_server.serving.wire.responses import EvaluateAnswer, write_evaluat
 _TURN_SECONDS = 0.001
 """Of computing on the event loop until it looks at what else came."""
 
+_PAUSE_SECONDS = 0.00005
+"""Between two calls, in which the event loop did other things than compute."""
+
 _LARGEST_BYTES_HERE = 64 * 1024
 """Of results that are written on the event loop."""
 
@@ -95,6 +98,7 @@ class Evaluator:
         self._guard = guard
         self._inline_seconds = inline_seconds
         self._spent_seconds = 0.0
+        self._ended = 0.0
 
     def evaluate_small(self, method: str, body: bytes, tenant: str, function: bytes = b"") -> SmallAnswer | None:
         """Return the answer to a call that takes the shortest road; None for one that does not, or not now."""
@@ -103,14 +107,16 @@ class Evaluator:
         began = time.monotonic()
         answer = self._small_calls.answer(method, body, tenant, function)
         if answer is not None:
-            self._spend(time.monotonic() - began)
+            self._spend(began)
         return answer
 
-    def _spend(self, seconds: float) -> None:
-        """Count time for which the event loop computed, until it comes round."""
-        if not self._spent_seconds:
-            asyncio.get_running_loop().call_soon(self._begin_turn)
-        self._spent_seconds += seconds
+    def _spend(self, began: float) -> None:
+        """Count the time for which the event loop computed since then, unless it did something else before that."""
+        ended = time.monotonic()
+        if began - self._ended > _PAUSE_SECONDS:
+            self._spent_seconds = 0.0
+        self._spent_seconds += ended - began
+        self._ended = ended
 
     def opened(self, body: bytes, begin: int, end: int, tenant: str, function: bytes = b"") -> Opened:
         """Return what can be seen of a request without parsing it; it may have the function of an earlier one."""
@@ -130,15 +136,17 @@ class Evaluator:
 
     async def turn(self) -> None:
         """Return when the event loop may compute: it looks at what else came after each millisecond of that."""
-        while self._spent_seconds > _TURN_SECONDS:  # noqa: ASYNC110  no event: the loop itself has to come round
+        if self._spent_seconds > _TURN_SECONDS:
             await asyncio.sleep(0)
+            self._spent_seconds = 0.0
 
     def evaluate_here(self, envelope: Envelope, prepared: PreparedCall, context: CallContext) -> bytes:
         """Return the bytes of the answer to a small call, computed here and now. Raises EngineError."""
         points = envelope.rows
         self._begin(prepared.function.digest, context, points)
+        began = time.monotonic()
         computed = PreparedPass(prepared, envelope, context, self._limits, self._guard).alone()
-        self._spend(computed.compute_seconds + computed.encode_seconds)
+        self._spend(began)
         self._small_calls.learn(envelope, prepared, context.tenant)
         self._telemetry.computed_here(
             prepared.kinds,
@@ -154,9 +162,6 @@ class Evaluator:
         self._guard.check(digest)
         if not self._quotas.is_unlimited:
             self._quotas.charge_points(context.caller, points)
-
-    def _begin_turn(self) -> None:
-        self._spent_seconds = 0.0
 
     async def evaluate_prepared(self, envelope: Envelope, prepared: PreparedCall, context: CallContext) -> bytes:
         """Return the bytes of the answer to a prepared call, computed by a worker, perhaps together with others.
