@@ -53,11 +53,14 @@ def test_one_slow_pass_changes_little() -> None:
 
 
 def test_a_wrong_estimate_does_not_refuse_for_ever() -> None:
-    """Each refusal that relied on an estimate lowers it, until a call is let through and measured."""
+    """Each refusal that relied on an estimate lowers the trust in it, until a call is let through and measured."""
     cost = LearnedCost(node_count=10)
     cost.learn(1, 100.0)
     refusals = 0
-    while cost.predict(1) > 1.0:
+    while cost.trust * cost.predict(1) > 1.0:
         cost.refused()
         refusals += 1
-    assert refusals < 50
+    assert 100 < refusals < 1_000
+    assert cost.predict(1) == pytest.approx(100.0)
+    cost.learn(1, 100.0)
+    assert cost.trust == 1.0

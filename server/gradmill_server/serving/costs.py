@@ -16,8 +16,8 @@ _LARGEST_STEP = 4.0
 _POINTS_SCALE = 64.0
 """The points at which both numbers are corrected alike."""
 
-_PATIENCE = 0.9
-"""What is left of an estimate after a refusal that relied on it: a wrong one must not refuse for ever."""
+_PATIENCE = 0.99
+"""What is left of the trust in an estimate after a refusal that relied on it: a wrong one must not refuse for ever."""
 
 
 class LearnedCost:
@@ -29,13 +29,19 @@ class LearnedCost:
     Threads that race here lose a measurement, which does not matter.
     """
 
-    __slots__ = ("_per_call", "_per_point", "measured")
+    __slots__ = ("_per_call", "_per_point", "_trust", "measured")
 
     def __init__(self, node_count: int) -> None:
         """Start with a guess from the number of values computed at each point."""
         self._per_call = _FIRST_SECONDS_PER_CALL
         self._per_point = _FIRST_SECONDS_PER_NODE * node_count
+        self._trust = 1.0
         self.measured = 0
+
+    @property
+    def trust(self) -> float:
+        """How much of an estimate a refusal may still rest on: less after each refusal, all after a measurement."""
+        return self._trust
 
     def predict(self, points: int) -> float:
         """Return the seconds that a number of points will take."""
@@ -53,9 +59,9 @@ class LearnedCost:
         step = weight * (seconds - expected) / (1.0 + scaled * scaled)
         self._per_call = max(0.0, self._per_call + step)
         self._per_point = max(0.0, self._per_point + step * scaled / _POINTS_SCALE)
+        self._trust = 1.0
         self.measured += 1
 
     def refused(self) -> None:
-        """Believe a little less in the estimate, since nothing will be measured that could correct it."""
-        self._per_call *= _PATIENCE
-        self._per_point *= _PATIENCE
+        """Trust the estimate a little less, since nothing was measured that could correct it."""
+        self._trust *= _PATIENCE

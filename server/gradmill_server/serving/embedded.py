@@ -31,7 +31,9 @@ def embedded_settings() -> Settings:
     Raises:
         SettingsError: for an environment variable with a value that its setting cannot have.
     """
-    return read_settings((), os.environ, defaults=replace(Settings(), maximum_bytes_in_flight=4 * _GIBIBYTE))
+    return read_settings(
+        (), os.environ, defaults=replace(Settings(), maximum_bytes_in_flight=4 * _GIBIBYTE, worker_niceness=0)
+    )
 
 
 class EmbeddedServer:

@@ -17,14 +17,14 @@ class Errand:
         caller: who it is for; callers take turns.
         function: the digest of the function it is about, or of how that was written; a caller's functions take turns.
         seconds: what it will take.
-        is_measured: whether those seconds come from measurements, so that a refusal may rest on them.
+        sure_seconds: what it will take at least, as far as a refusal may rest on it; 0 where nothing was measured.
         deadline: when it is too late, in seconds of `time.monotonic`; infinite for never.
     """
 
     caller: str = ""
     function: bytes = b""
     seconds: float = UNKNOWN_SECONDS
-    is_measured: bool = False
+    sure_seconds: float = 0.0
     deadline: float = math.inf
 
 

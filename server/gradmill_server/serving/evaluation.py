@@ -22,7 +22,7 @@ from gradmill_server.serving.batch_pass import Computed, PreparedPass
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.costs import LearnedCost
 from gradmill_server.serving.errand import Errand
-from gradmill_server.serving.errors import DeadlineTooShort, QueueTooSlow
+from gradmill_server.serving.errors import DeadlineTooShort
 from gradmill_server.serving.functions import FunctionStore, Lookup
 from gradmill_server.serving.guard import Guard, Work, guarded
 from gradmill_server.serving.pool import Completed, WorkerPool
@@ -175,7 +175,7 @@ class Evaluator:
         passenger = PreparedPass(prepared, envelope, context, self._limits, self._guard)
         try:
             completed: Completed[Computed] = await self._pool.carry(passenger, errand)
-        except (DeadlineTooShort, QueueTooSlow):
+        except DeadlineTooShort:
             cost.refused()
             raise
         self._count(prepared, completed.value, completed.queue_seconds, completed.joined)
@@ -222,7 +222,7 @@ class Evaluator:
         errand = _errand(context, lookup.function.digest, cost, points)
         try:
             completed = await self._pool.run(work, errand, still_wanted=lambda: not context.cancelled)
-        except (DeadlineTooShort, QueueTooSlow):
+        except DeadlineTooShort:
             cost.refused()
             raise
         computed = completed.value
@@ -298,7 +298,8 @@ class Evaluator:
 
 
 def _errand(context: CallContext, digest: bytes, cost: LearnedCost, points: int) -> Errand:
-    return Errand(context.caller, digest, cost.predict(points), bool(cost.measured), context.deadline)
+    seconds = cost.predict(points)
+    return Errand(context.caller, digest, seconds, cost.trust * seconds if cost.measured else 0.0, context.deadline)
 
 
 def _is_plain(call: EvaluateCall) -> bool:

@@ -60,7 +60,11 @@ class Handler:
         self.settings = settings
         self.quotas = quotas
         self.cache = ByteBoundedCache(settings.cache_bytes, settings.tenant_cache_bytes)
-        self.pool = WorkerPool(workers=settings.workers or processors(), limits=_queue_limits(settings))
+        self.pool = WorkerPool(
+            workers=settings.workers or processors(),
+            limits=_queue_limits(settings),
+            niceness=settings.worker_niceness,
+        )
         self.memory = MemoryGauge(settings.memory_bytes)
         self.admission = Admission(
             AdmissionLimits(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -95,8 +97,16 @@ class WorkerPool:
         limits: how much may wait, and how much is taken together.
     """
 
-    def __init__(self, *, workers: int, limits: QueueLimits, name: str = "gradmill-worker") -> None:
-        """Start the threads."""
+    def __init__(self, *, workers: int, limits: QueueLimits, niceness: int = 0, name: str = "gradmill-worker") -> None:
+        """Start the threads.
+
+        Args:
+            workers: their number.
+            limits: how much may wait, and how much is taken together.
+            niceness: by how much their priority is below that of the thread that makes them, as `nice` counts.
+            name: what they are called, before their numbers.
+        """
+        self._niceness = niceness
         self.workers = workers
         self.limits = limits
         # Guards all of _queue, _busy, _slowness and _closed.
@@ -178,11 +188,11 @@ class WorkerPool:
 
     def _refuse_when_late(self, job: _Job) -> None:
         errand = job.errand
-        if not errand.is_measured:
+        if not errand.sure_seconds:
             return
         remaining = errand.deadline - job.submitted
-        if errand.seconds > remaining:
-            raise DeadlineTooShort.against(errand.seconds, remaining)
+        if errand.sure_seconds > remaining:
+            raise DeadlineTooShort.against(errand.sure_seconds, remaining)
         if self._busy < self.workers:
             return
         total = self._slowness * (self._queue.seconds_before(errand) / self.workers + errand.seconds) + _MARGIN_SECONDS
@@ -195,6 +205,7 @@ class WorkerPool:
         return min(max(self._queue.seconds / (2 * self.workers), low), high)
 
     def _serve(self) -> None:
+        _be_nice(self._niceness)
         while (taken := self._next()) is not None:
             outcomes = _outcomes(taken, self._slowness)
             with self._condition:
@@ -209,7 +220,7 @@ class WorkerPool:
         """Learn how much longer work takes than was learned of it alone."""
         done = next((outcome for outcome in outcomes if isinstance(outcome, Completed)), None)
         expected = sum(job.errand.seconds for job in taken.jobs)
-        if done is not None and taken.jobs[0].errand.is_measured and expected:
+        if done is not None and taken.jobs[0].errand.sure_seconds and expected:
             seen = min(max(done.work_seconds / expected, 1.0), _SLOWEST)
             self._slowness += _SLOWNESS_WEIGHT * (seen - self._slowness)
 
@@ -237,6 +248,18 @@ class WorkerPool:
             thread.join(max(0.0, patience - time.monotonic()))
 
 
+def _be_nice(niceness: int) -> None:
+    """Let this thread have the processor when others do not want it.
+
+    Where workers take the processors from the event loop, calls grow old before anyone looks at them, and are computed
+    for nobody. On Linux priorities are of threads; elsewhere they would be of the whole process.
+    """
+    if niceness and sys.platform == "linux":
+        thread = threading.get_native_id()
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + niceness)
+
+
 def _outcomes(taken: Taken[_Job], slowness: float) -> list[Completed[Any] | BaseException]:
     """Do the work of jobs and return what comes of each, exceptions too: a worker outlives any work."""
     started = time.monotonic()
@@ -261,7 +284,7 @@ def _reason_against(job: _Job, now: float, slowness: float) -> BaseException | N
         return Abandoned()
     remaining = job.errand.deadline - now
     needed = slowness * job.errand.seconds
-    if job.errand.is_measured and needed > remaining:
+    if job.errand.sure_seconds and needed > remaining:
         # Work that is sure to be thrown away would only make the work behind it late as well.
         return QueueTooSlow.beyond(needed, max(0.0, remaining))
     return None

@@ -191,6 +191,10 @@ class Settings:
         default=0,
         metadata=_row(WORK, "threads that compile and compute; 0 for one per processor", minimum=0, maximum=1_024),
     )
+    worker_niceness: int = field(
+        default=10,
+        metadata=_row(WORK, "by how much their priority is below that of the event loop", minimum=0, maximum=19),
+    )
     queue_length: int = field(
         default=256, metadata=_row(WORK, "work that may wait for a worker", unit="jobs", minimum=0)
     )
