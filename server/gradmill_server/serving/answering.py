@@ -59,6 +59,15 @@ class Answering:
             context.cancelled = True
             self._telemetry.call_finished(method, code, time.monotonic() - started)
 
+    def check_first(self, method: str, context: CallContext, check: Callable[[], None]) -> None:
+        """Let a check refuse a call before anything is begun for it. Raises RpcFailure."""
+        try:
+            check()
+        except EngineError as error:
+            failure = self.failure(method, error, context)
+            self._telemetry.call_finished(method, failure.code_name, 0.0)
+            raise failure from None
+
     def answer_here(self, method: str, context: CallContext, work: Callable[[], bytes]) -> bytes:
         """Return what work returns that is so short that nothing else happens meanwhile. Raises RpcFailure."""
         started = time.monotonic()

@@ -163,6 +163,19 @@ class Evaluator:
         if not self._quotas.is_unlimited:
             self._quotas.charge_points(context.caller, points)
 
+    def check_in_time(self, envelope: Envelope, prepared: PreparedCall, context: CallContext) -> None:
+        """Return when a prepared call can be in time: refusing is cheapest before anything is begun.
+
+        Raises:
+            DeadlineTooShort, QueueTooSlow: for one that cannot.
+        """
+        cost = prepared.kept.cost
+        try:
+            self._pool.check_in_time(_errand(context, prepared.function.digest, cost, envelope.rows))
+        except DeadlineTooShort:
+            cost.refused()
+            raise
+
     async def evaluate_prepared(self, envelope: Envelope, prepared: PreparedCall, context: CallContext) -> bytes:
         """Return the bytes of the answer to a prepared call, computed by a worker, perhaps together with others.
 

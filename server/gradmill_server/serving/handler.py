@@ -161,6 +161,7 @@ class Handler:
             await evaluator.turn()
             work = partial(evaluator.evaluate_here, envelope, prepared, context)
             return self._answering.answer_here("Evaluate", context, work)
+        self._answering.check_first("Evaluate", context, partial(evaluator.check_in_time, envelope, prepared, context))
         later = partial(evaluator.evaluate_prepared, envelope, prepared, context)
         return await self._answering.answer("Evaluate", len(envelope.body), context, later)
 

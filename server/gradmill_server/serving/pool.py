@@ -177,27 +177,31 @@ class WorkerPool:
                 self._queue.remove(job)
             raise
 
+    def check_in_time(self, errand: Errand) -> None:
+        """Return when an errand that comes now would be in time. Raises DeadlineTooShort or QueueTooSlow."""
+        with self._condition:
+            self._refuse_when_late(errand)
+
     def _enqueue(self, job: _Job) -> None:
         with self._condition:
             if self._closed:
                 message = "server is shutting down"
                 raise ShuttingDown(message)
-            self._refuse_when_late(job)
+            self._refuse_when_late(job.errand)
             self._queue.put(job, room=self.workers - self._busy, retry_seconds=self._retry_seconds())
             self._condition.notify()
 
-    def _refuse_when_late(self, job: _Job) -> None:
-        errand = job.errand
+    def _refuse_when_late(self, errand: Errand) -> None:
         if not errand.sure_seconds:
             return
-        remaining = errand.deadline - job.submitted
+        remaining = errand.deadline - time.monotonic()
         if errand.sure_seconds > remaining:
             raise DeadlineTooShort.against(errand.sure_seconds, remaining)
         if self._busy < self.workers:
             return
         total = self._slowness * (self._queue.seconds_before(errand) / self.workers + errand.seconds) + _MARGIN_SECONDS
         if total > remaining:
-            raise QueueTooSlow.beyond(total, max(0.0, remaining), retry_seconds=self._retry_seconds())
+            raise _too_slow(total, remaining, self._retry_seconds())
 
     def _retry_seconds(self) -> float:
         """Return about how long half of the queue takes to clear."""
@@ -286,8 +290,14 @@ def _reason_against(job: _Job, now: float, slowness: float) -> BaseException | N
     needed = slowness * job.errand.seconds
     if job.errand.sure_seconds and needed > remaining:
         # Work that is sure to be thrown away would only make the work behind it late as well.
-        return QueueTooSlow.beyond(needed, max(0.0, remaining))
+        return _too_slow(needed, remaining, _RETRY_BOUNDS_SECONDS[0])
     return None
+
+
+def _too_slow(needed: float, remaining: float, retry_seconds: float) -> QueueTooSlow:
+    """Return the refusal of what would be late, in round figures: one answer then does for many refusals."""
+    seconds = (float(f"{max(0.0, value):.1g}") for value in (needed, remaining, retry_seconds))
+    return QueueTooSlow.beyond(next(seconds), next(seconds), retry_seconds=next(seconds))
 
 
 def _joined(taken: Taken[_Job], wanted: int) -> Joined:

@@ -6,6 +6,7 @@ Anything else is a mistake of the server: INTERNAL with an incident number, and 
 
 from __future__ import annotations
 
+import functools
 import logging
 import uuid
 
@@ -55,16 +56,31 @@ def status_of(error: BaseException) -> status_pb2.Status:
 
 
 def _refusal(error: EngineError) -> status_pb2.Status:
-    status = status_pb2.Status(
-        code=code_pb2.Code.Value(error.status), message=_cut(error.message, _MAXIMUM_MESSAGE_CHARACTERS)
-    )
-    status.details.add().Pack(_information(error.reason, error.metadata))
-    retry_seconds = getattr(error, "retry_seconds", None)
-    if retry_seconds is not None:
-        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=_duration(retry_seconds)))
+    if not error.violations:
+        retry_seconds = getattr(error, "retry_seconds", None)
+        return _short_refusal(error.status, error.message, error.reason, tuple(error.metadata.items()), retry_seconds)
+    status = _without_violations(error.status, error.message, error.reason, error.metadata, None)
     request = _bad_request(error, _MAXIMUM_STATUS_BYTES - status.ByteSize())
     if request.field_violations:
         status.details.add().Pack(request)
+    return status
+
+
+@functools.lru_cache(maxsize=256)
+def _short_refusal(
+    code: str, message: str, reason: str, metadata: tuple[tuple[str, str], ...], retry_seconds: float | None
+) -> status_pb2.Status:
+    """Return a refusal's status, which nobody may change: when too much is asked the same ones come in thousands."""
+    return _without_violations(code, message, reason, dict(metadata), retry_seconds)
+
+
+def _without_violations(
+    code: str, message: str, reason: str, metadata: dict[str, str], retry_seconds: float | None
+) -> status_pb2.Status:
+    status = status_pb2.Status(code=code_pb2.Code.Value(code), message=_cut(message, _MAXIMUM_MESSAGE_CHARACTERS))
+    status.details.add().Pack(_information(reason, metadata))
+    if retry_seconds is not None:
+        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=_duration(retry_seconds)))
     return status
 
 

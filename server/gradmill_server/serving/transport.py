@@ -151,7 +151,12 @@ def _unary(handler: Handler, name: str, gate: Gate | None) -> _UnaryBehaviour:
                 return answer
             return await handler.call(name, body, handler.context(time_remaining, context.peer, caller))
         except RpcFailure as failure:
-            await _abort(context, failure)
+            # A status that is set travels with what is returned, which is left out; raising one costs a tenth more.
+            status = failure.status
+            context.set_code(_CODES[status.code])
+            context.set_details(status.message)
+            context.set_trailing_metadata(_details(failure))
+            return b""
 
     return answer
 
@@ -188,9 +193,11 @@ def _open_call(context: grpc.aio.ServicerContext[bytes, bytes], visit: Visit | N
 
 
 async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], failure: RpcFailure) -> NoReturn:
-    status = failure.status
-    details = ((_STATUS_METADATA, status.SerializeToString()),)
-    await context.abort(_CODES[status.code], status.message, details)
+    await context.abort(_CODES[failure.status.code], failure.status.message, _details(failure))
+
+
+def _details(failure: RpcFailure) -> tuple[tuple[str, bytes], ...]:
+    return ((_STATUS_METADATA, failure.status.SerializeToString()),)
 
 
 class GrpcFront:
