@@ -54,13 +54,24 @@ def test_one_slow_pass_changes_little() -> None:
 
 def test_a_wrong_estimate_does_not_refuse_for_ever() -> None:
     """Each refusal that relied on an estimate lowers the trust in it, until a call is let through and measured."""
-    cost = LearnedCost(node_count=10)
+    now = [0.0]
+    cost = LearnedCost(node_count=10, clock=lambda: now[0])
     cost.learn(1, 100.0)
     refusals = 0
     while cost.trust * cost.predict(1) > 1.0:
+        now[0] += 1.0
         cost.refused()
         refusals += 1
     assert 100 < refusals < 1_000
     assert cost.predict(1) == pytest.approx(100.0)
     cost.learn(1, 100.0)
     assert cost.trust == 1.0
+
+
+def test_asking_for_the_impossible_does_not_talk_an_estimate_down() -> None:
+    """However many refusals come at once, they lower the trust in an estimate only once."""
+    cost = LearnedCost(node_count=10, clock=lambda: 5.0)
+    cost.learn(1, 1.0)
+    for _ in range(10_000):
+        cost.refused()
+    assert cost.trust > 0.9

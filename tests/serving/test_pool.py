@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from gradmill_server.serving.errand import Errand
 from gradmill_server.serving.errors import QueueFull, ShuttingDown
 from gradmill_server.serving.pool import WorkerPool
 from gradmill_server.serving.single_flight import Abandoned
@@ -176,3 +178,18 @@ def test_work_that_outlives_its_loop_ends_quietly() -> None:
     gate.set()
     pools[0].close()
     assert pools[0].busy == 0
+
+
+def test_a_slow_moment_does_not_refuse_for_ever() -> None:
+    """After work that took a thousand times longer than it should, an idle pool takes work that is in time."""
+
+    async def scenario() -> int:
+        async with _pool() as pool:
+
+            def errand(seconds: float) -> Errand:
+                return Errand("caller", b"f", 0.001, 0.001, time.monotonic() + seconds)
+
+            await pool.run(lambda: time.sleep(0.2), errand(60.0))
+            return sum([(await pool.run(lambda: 1, errand(0.05))).value for _ in range(20)])
+
+    assert asyncio.run(scenario()) == 20

@@ -202,3 +202,66 @@ def test_small_calls_are_counted_exactly() -> None:
                     assert counted() == {name: count + number for name, count in before.items()}
 
     asyncio.run(scenario())
+
+
+def test_a_function_written_in_two_parts_is_nobody_elses() -> None:
+    """A function in two parts, which the parser puts together, changes no answer of another caller."""
+    declared, plain = formula(""), formula("x - y")
+    for name in ("y", "x"):
+        declared.formula.inputs.add(name=name)
+    rows = matrix([[1.0, 10.0]])
+    honest = evaluation(plain, rows).SerializeToString()
+    without = evaluation(plain, rows)
+    without.ClearField("function")
+    parts = b"".join(service_pb2.EvaluateRequest(function=part).SerializeToString() for part in (declared, plain))
+    request = parts + without.SerializeToString()
+    bodies = [
+        b"\x08\x01" + b"\x12" + bytes((len(request) & 0x7F | 0x80, len(request) >> 7)) + request
+        if len(request) > 0x7F
+        else b"\x08\x01\x12" + bytes((len(request),)) + request,
+        *[service_pb2.EvaluateStreamRequest(sequence=2, request=without).SerializeToString()] * 20,
+    ]
+
+    async def scenario() -> tuple[list[float], list[float]]:
+        async def sender() -> object:
+            for body in bodies:
+                yield body
+
+        async with handling(_INLINE) as handler:
+            answers = [body async for body in stream_answers(handler, sender())]  # type: ignore[arg-type]
+            parsed = [service_pb2.EvaluateStreamResponse.FromString(body) for body in answers]
+            merged = [results(each.response.SerializeToString())[0].tolist()[0] for each in parsed]
+            own = [results(await _learned(handler, honest))[0].tolist()[0] for _ in range(3)]
+            return merged, own
+
+    merged, own = asyncio.run(scenario())
+    assert merged == [9.0] * 21
+    assert own == [-9.0] * 3
+
+
+def test_large_functions_are_not_kept_alive_beside_the_cache() -> None:
+    """A function of many nodes takes the longer road, however often it is called, so that the cache bounds memory."""
+    text = " + ".join(f"x1 * {number}" for number in range(1, 3_000))
+
+    async def scenario() -> bytes | None:
+        async with handling(_INLINE) as handler:
+            body = _body(text, [[2.0]], (VALUE,))
+            await _learned(handler, body)
+            return await _answer(handler, body)
+
+    assert asyncio.run(scenario()) is None
+
+
+def test_scarce_memory_takes_it_away() -> None:
+    """When memory is short the kinds of calls that were remembered are forgotten, and are answered all the same."""
+
+    async def scenario() -> None:
+        async with handling(_INLINE) as handler:
+            body = _body(TEXTBOOK, [[2.0, 3.0, 4.0]])
+            await _learned(handler, body)
+            assert await _answer(handler, body) is not None
+            handler.forget_small_calls()
+            assert await _answer(handler, body) is None
+            assert results(await handler.evaluate(body, CallContext()))[0].tolist() == [48.0]
+
+    asyncio.run(scenario())

@@ -172,3 +172,21 @@ def test_waiting_time_is_foreseen() -> None:
     queue = _queue(*[_work("greedy") for _ in range(100)])
     assert queue.seconds_before(Errand("greedy", b"f", 1.0)) == 100.0
     assert queue.seconds_before(Errand("quiet", b"f", 1.0)) == 1.0
+
+
+def test_going_along_with_others_is_not_paid_for_ever() -> None:
+    """A caller whose work always went along with that of others waits no longer for it than one who just came."""
+    queue = _queue()
+    for _ in range(300):
+        _put(queue, _work("first", like="p", seconds=0.01))
+        for _ in range(30):
+            _put(queue, _work("along", like="p", seconds=0.01))
+        while len(queue):
+            _take(queue)
+    for _ in range(900):
+        _put(queue, _work("newcomer", seconds=0.01))
+    _put(queue, along := _work("along", seconds=0.01))
+    waited = 0
+    while along not in _take(queue):
+        waited += 1
+    assert waited <= 2

@@ -60,8 +60,14 @@ class Answering:
             self._telemetry.call_finished(method, code, time.monotonic() - started)
 
     def check_first(self, method: str, context: CallContext, check: Callable[[], None]) -> None:
-        """Let a check refuse a call before anything is begun for it. Raises RpcFailure."""
+        """Let a check refuse a call before anything is begun for it. Raises RpcFailure.
+
+        Where callers have quotas they are charged first, so there the check is left to what comes later.
+        """
+        if not self._quotas.is_unlimited:
+            return
         try:
+            self.admission.check_open()
             check()
         except EngineError as error:
             failure = self.failure(method, error, context)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 _FIRST_SECONDS_PER_CALL = 20e-6
 _FIRST_SECONDS_PER_NODE = 2e-9
 """Until something is known: about what the tape machine takes for a value of a node at a point."""
@@ -19,6 +22,8 @@ _POINTS_SCALE = 64.0
 _PATIENCE = 0.99
 """What is left of the trust in an estimate after a refusal that relied on it: a wrong one must not refuse for ever."""
 
+_SECONDS_BETWEEN_DOUBTS = 0.01
+
 
 class LearnedCost:
     """The seconds that one program takes at a number of points.
@@ -29,13 +34,15 @@ class LearnedCost:
     Threads that race here lose a measurement, which does not matter.
     """
 
-    __slots__ = ("_per_call", "_per_point", "_trust", "measured")
+    __slots__ = ("_clock", "_per_call", "_per_point", "_refused_at", "_trust", "measured")
 
-    def __init__(self, node_count: int) -> None:
+    def __init__(self, node_count: int, clock: Callable[[], float] = time.monotonic) -> None:
         """Start with a guess from the number of values computed at each point."""
         self._per_call = _FIRST_SECONDS_PER_CALL
         self._per_point = _FIRST_SECONDS_PER_NODE * node_count
         self._trust = 1.0
+        self._clock = clock
+        self._refused_at = -_SECONDS_BETWEEN_DOUBTS
         self.measured = 0
 
     @property
@@ -63,5 +70,11 @@ class LearnedCost:
         self.measured += 1
 
     def refused(self) -> None:
-        """Trust the estimate a little less, since nothing was measured that could correct it."""
-        self._trust *= _PATIENCE
+        """Trust the estimate a little less, since nothing was measured that could correct it; a hundred times a second.
+
+        So callers who ask for the impossible cannot talk it down at once for all others.
+        """
+        now = self._clock()
+        if now - self._refused_at >= _SECONDS_BETWEEN_DOUBTS:
+            self._refused_at = now
+            self._trust *= _PATIENCE

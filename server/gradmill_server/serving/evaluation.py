@@ -35,7 +35,6 @@ from gradmill_server.serving.telemetry import Joined, Outcome, Stage, Telemetry
 from gradmill_server.serving.wire.arrays import Encoding
 from gradmill_server.serving.wire.directions import Directions, part
 from gradmill_server.serving.wire.envelope import Envelope, open_envelope
-from gradmill_server.serving.wire.functions import FunctionReference
 from gradmill_server.serving.wire.requests import EvaluateCall, Reduction, bind_directions
 from gradmill_server.serving.wire.responses import EvaluateAnswer, write_evaluate
 
@@ -169,6 +168,7 @@ class Evaluator:
         Raises:
             DeadlineTooShort, QueueTooSlow: for one that cannot.
         """
+        self._guard.check(prepared.function.digest)
         cost = prepared.kept.cost
         try:
             self._pool.check_in_time(_errand(context, prepared.function.digest, cost, envelope.rows))
@@ -208,15 +208,13 @@ class Evaluator:
             telemetry.pass_finished(computed.pass_calls, computed.pass_points)
 
     async def evaluate(
-        self, call: EvaluateCall, function: FunctionReference, context: CallContext, envelope: Envelope | None = None
+        self, call: EvaluateCall, lookup: Lookup, context: CallContext, envelope: Envelope | None = None
     ) -> bytes:
         """Return the bytes of the `EvaluateResponse` to a call, and remember the call if others may be like it.
 
         Raises:
             EngineError: the call's failure.
         """
-        context.checkpoint()
-        lookup = await self.functions.find(function, context)
         context.checkpoint()
         found = await self.programs.find(lookup.function, call.wants, call.options, context)
         if envelope is not None and _is_plain(call):

@@ -204,16 +204,15 @@ class Handler:
         # Points that were found without parsing leave no room for much else.
         async with self._room(requests.EVALUATE_REQUEST, body, context) if envelope is None else nullcontext():
             function, call = await self._reader.read(body, parse, context.caller)
-            return await self._evaluator.evaluate(call, function, context, envelope)
+            context.checkpoint()
+            lookup = await self._functions.find(function, context)
+        return await self._evaluator.evaluate(call, lookup, context, envelope)
 
     async def _register_function(self, body: bytes, context: CallContext) -> bytes:
         parse = partial(requests.read_register, maximum_wants=self.settings.maximum_wants)
         async with self._room(requests.REGISTER_REQUEST, body, context):
             call = await self._reader.read(body, parse, context.caller)
-            return await self._registered(call, context)
-
-    async def _registered(self, call: requests.RegisterCall, context: CallContext) -> bytes:
-        function = (await self._functions.find(call.function, context)).function
+            function = (await self._functions.find(call.function, context)).function
         context.checkpoint()
         if call.wants:
             await self._programs.find(function, call.wants, Options(), context)
@@ -266,6 +265,10 @@ class Handler:
     def failure(self, method: str, error: EngineError, context: CallContext) -> RpcFailure:
         """Return the failure of a call that was refused before it came here, and count and log it."""
         return self._answering.failure(method, error, context)
+
+    def forget_small_calls(self) -> None:
+        """Give back the memory that small calls are answered in."""
+        self._small_calls.clear()
 
     def begin_draining(self) -> None:
         """Refuse all new calls from now on, and end streams once the messages that came are answered."""

@@ -63,7 +63,10 @@ class MemoryGauge:
         return self.degree
 
     def admit(self, request_bytes: int) -> None:
-        """Let a request in. Raises MemoryScarce for a large one while memory is scarce, for any when it is critical."""
+        """Let in a request that will wait. Raises MemoryScarce: for a large one while memory is scarce, else for any.
+
+        Small calls that are answered where they arrive hold nothing, and are let in always.
+        """
         if self.degree < Degree.SCARCE:
             return
         if self.degree is Degree.CRITICAL or request_bytes > _SMALL_REQUEST_BYTES:
@@ -73,11 +76,26 @@ class MemoryGauge:
 class MemoryWatch:
     """Looks at the memory in use again and again, and lets the cache shrink when it is tight."""
 
-    def __init__(self, gauge: MemoryGauge, cache: ByteBoundedCache, read: Callable[[], int] | None = None) -> None:
-        """Tell the gauge what ``read`` gives: by default, the resident memory of this process."""
+    def __init__(
+        self,
+        gauge: MemoryGauge,
+        cache: ByteBoundedCache,
+        read: Callable[[], int] | None = None,
+        *,
+        forget: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start with nothing looked at.
+
+        Args:
+            gauge: is told what is used.
+            cache: gives memory back.
+            read: tells what is used: by default, the resident memory of this process.
+            forget: gives back what is kept beside the cache.
+        """
         self._gauge = gauge
         self._cache = cache
         self._read = read or resident_bytes
+        self._forget = forget
         self._shrunk_at_bytes = 0
 
     def look(self) -> None:
@@ -98,6 +116,7 @@ class MemoryWatch:
             # Once more only when memory grew: what something else occupies does not come back by forgetting programs.
             self._shrunk_at_bytes = self._gauge.used_bytes
             self._cache.shrink(int(_KEPT_PART * self._cache.byte_size))
+            self._forget()
             return_free_memory()
 
     async def run(self) -> None:

@@ -211,7 +211,7 @@ class WorkerPool:
     def _serve(self) -> None:
         _be_nice(self._niceness)
         while (taken := self._next()) is not None:
-            outcomes = _outcomes(taken, self._slowness)
+            outcomes = _outcomes(taken, self._slowness_now())
             with self._condition:
                 # Before the delivery, so that whoever gets the outcome finds the worker free.
                 self._busy -= 1
@@ -220,6 +220,11 @@ class WorkerPool:
             # The buffers must not live on in this frame while the thread waits for the next job.
             del taken, outcomes
 
+    def _slowness_now(self) -> float:
+        """Return how much longer work takes that begins now: no longer than alone, when it is alone."""
+        with self._condition:
+            return self._slowness if self._busy > 1 or len(self._queue) else 1.0
+
     def _note_slowness(self, taken: Taken[_Job], outcomes: Sequence[Completed[Any] | BaseException]) -> None:
         """Learn how much longer work takes than was learned of it alone."""
         done = next((outcome for outcome in outcomes if isinstance(outcome, Completed)), None)
@@ -227,6 +232,9 @@ class WorkerPool:
         if done is not None and taken.jobs[0].errand.sure_seconds and expected:
             seen = min(max(done.work_seconds / expected, 1.0), _SLOWEST)
             self._slowness += _SLOWNESS_WEIGHT * (seen - self._slowness)
+        elif any(isinstance(outcome, QueueTooSlow) for outcome in outcomes):
+            # Work that is not begun teaches nothing: what refused it is believed a little less.
+            self._slowness += _SLOWNESS_WEIGHT * (1.0 - self._slowness)
 
     def _next(self) -> Taken[_Job] | None:
         with self._condition:

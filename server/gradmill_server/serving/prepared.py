@@ -14,7 +14,7 @@ from gradmill_server.serving.wire.answers import AnswerWriter, Layout
 from gradmill_server.serving.wire.envelope import Envelope
 
 _BYTES = 1_500
-"""About what a prepared call occupies: its writer with a few results, the objects around it."""
+"""About what a prepared call occupies itself: its writer with a few results, the objects around it."""
 
 
 _LOOK_EVERY = 16
@@ -48,6 +48,11 @@ class PreparedCall:
     point_bytes: int
     writer: AnswerWriter
     hits: int = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes of its function and its program."""
+        return self.function.byte_size + self.kept.program.byte_size
 
     def fits(self, envelope: Envelope) -> bool:
         """Whether the points have the function's shape and type; what does not is for the parser to refuse."""
@@ -96,4 +101,5 @@ class PreparedCalls:
             program.program.point_bytes,
             AnswerWriter(layout),
         )
-        self._calls.put(tenant, envelope.head, prepared, _BYTES + len(envelope.head))
+        # What it keeps alive counts, for it may outlive the entries of its function and program.
+        self._calls.put(tenant, envelope.head, prepared, _BYTES + len(envelope.head) + prepared.held_bytes)

@@ -18,7 +18,7 @@ _READ_ON_LOOP_BYTES = 32 * 1024
 """Requests up to this size are read on the event loop, in tens of microseconds; larger ones on a worker."""
 
 _BULKY_BYTES = 1024 * 1024
-"""Requests with more bytes than this that are not numbers are answered one at a time."""
+"""Requests with more bytes than this that are not numbers are read one at a time."""
 
 
 class Reader:
@@ -36,7 +36,7 @@ class Reader:
         return (await self._pool.run(lambda: parse(body), Errand(caller))).value
 
     async def take_room(self, message: RequestType, body: bytes, caller: str) -> Release:
-        """Wait until a request may be read, and return what gives its room back once it is answered.
+        """Wait until a request may be read, and return what gives its room back, however often it is called.
 
         What is parsed of a function may take thirty times the memory that the request took, and it is there until the
         function is checked. So only one such request is there at a time.
@@ -50,16 +50,30 @@ class Reader:
         if not looking.value:
             return no_room
         await self._bulky.acquire()
-        return self._bulky.release
+        return _once(self._bulky.release)
 
     @asynccontextmanager
     async def room(self, message: RequestType, body: bytes, caller: str) -> AsyncIterator[None]:
-        """Hold the room of a request for as long as a block runs. Raises like `take_room`."""
+        """Hold the room of a request while a block runs, which ends once its function is checked.
+
+        Raises like `take_room`.
+        """
         release = await self.take_room(message, body, caller)
         try:
             yield
         finally:
             release()
+
+
+def _once(release: Release) -> Release:
+    """Return what releases only when it is called first."""
+    left = [release]
+
+    def release_once() -> None:
+        while left:
+            left.pop()()
+
+    return release_once
 
 
 def no_room() -> None:

@@ -50,7 +50,7 @@ class Server:
         self._front = GrpcFront(self.handler, settings, self._security, shares_port=shares_port)
         memory = self.handler.memory
         memory.maximum_bytes = memory.maximum_bytes or allowed_bytes()
-        self._memory_watch = MemoryWatch(memory, self.handler.cache)
+        self._memory_watch = MemoryWatch(memory, self.handler.cache, forget=self.handler.forget_small_calls)
         self._watching: list[asyncio.Task[None]] = []
         self._metrics_server: MetricsServer | None = None
         self.metrics_address = ""

@@ -28,6 +28,9 @@ _REMEMBERED = 64
 _ALIKE = 4
 """Requests of one length that are told apart by comparing them one after the other."""
 
+_LARGEST_HELD_BYTES = 128 * 1024
+"""Of a function and its program, which a kind of calls keeps alive beside the cache."""
+
 _LEARNED_AFTER = 8
 """Calls of one kind after which it is worth memory of its own."""
 
@@ -122,6 +125,8 @@ class SmallCalls:
         body, begin, end = envelope.body, envelope.begin, envelope.end
         if not self._is_open or prepared.hits < _LEARNED_AFTER or end - begin > LONGEST_REQUEST_BYTES:
             return
+        if prepared.held_bytes > _LARGEST_HELD_BYTES:
+            return
         key = (tenant, b"" if envelope.is_own else envelope.function, end - begin)
         alike = self._kinds.setdefault(key, [])
         self._kinds.move_to_end(key)
@@ -147,6 +152,10 @@ class SmallCalls:
         del alike[:-_ALIKE]
         if len(self._kinds) > _REMEMBERED:
             self._kinds.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget every kind, and the memory that goes with it."""
+        self._kinds.clear()
 
     def _forget(self, kind: _Kind) -> None:
         for alike in self._kinds.values():

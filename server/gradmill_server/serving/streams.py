@@ -221,7 +221,7 @@ class EvaluateStream:
             await self._refuse_unread(body, error)
             return
         try:
-            answering = await self._read_message(body, opened)
+            answering = await self._read_message(body, opened, release)
         except EngineError as error:
             release()
             await self._refuse_unread(body, error)
@@ -235,7 +235,7 @@ class EvaluateStream:
         await self._begin(answering, release)
 
     async def _begin(self, answering: _Answering, release: Release = no_room) -> None:
-        """Begin to answer a message, and give its room back once it is answered."""
+        """Begin to answer a message, and give its room back at the end, if it has any still."""
         task = asyncio.create_task(answering.work)
         task.add_done_callback(lambda _: release())
         self._tasks += 1
@@ -249,10 +249,10 @@ class EvaluateStream:
         self._last_function, self._last_written = None, b""
         sequence = sequence_of(body)
         context = self._context.part(self._parts.settings.maximum_deadline_seconds)
-        work = partial(self._evaluate, error, None, context, Opened(None, None))
+        work = partial(self._evaluate, error, None, context, Opened(None, None), no_room)
         await self._begin(_Answering(sequence, self._answer(sequence, len(body), context, work)))
 
-    async def _read_message(self, body: bytes, opened: Opened) -> _Answering | None:
+    async def _read_message(self, body: bytes, opened: Opened, release: Release) -> _Answering | None:
         """Return what is to be done for a message; None for one that gives others up. Raises EngineError."""
         parse = partial(requests.read_stream_message, maximum_wants=self._parts.settings.maximum_wants)
         call = await self._parts.reader.read(body, parse, self._context.caller)
@@ -263,7 +263,7 @@ class EvaluateStream:
             self._last_function = call.function
             self._last_written = opened.envelope.function if opened.envelope is not None else b""
         context = self._context.part(self._parts.settings.maximum_deadline_seconds, call.timeout_seconds)
-        work = partial(self._evaluate, call, self._function(), context, opened)
+        work = partial(self._evaluate, call, self._function(), context, opened, release)
         return _Answering(call.sequence, self._answer(call.sequence, len(body), context, work))
 
     def _function(self) -> FunctionReference | None:
@@ -278,6 +278,7 @@ class EvaluateStream:
         function: FunctionReference | None,
         context: CallContext,
         opened: Opened,
+        release: Release,
     ) -> bytes:
         if isinstance(call, EngineError):
             raise call
@@ -285,7 +286,10 @@ class EvaluateStream:
         if function is None:
             description = "no function, and no earlier message of this stream had a usable one"
             raise RequestMalformed.at(field="function", reason="FUNCTION_MISSING", description=description)
-        return await self._parts.evaluator.evaluate(usable, function, context, opened.envelope)
+        context.checkpoint()
+        lookup = await self._parts.evaluator.functions.find(function, context)
+        release()
+        return await self._parts.evaluator.evaluate(usable, lookup, context, opened.envelope)
 
     async def _answer(
         self, sequence: int, size: int, context: CallContext, work: Callable[[], Awaitable[bytes]]

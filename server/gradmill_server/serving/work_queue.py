@@ -18,6 +18,9 @@ from gradmill_server.serving.errors import CallerQueueFull, QueueFull
 
 _REMEMBERED_CALLERS = 4_096
 
+_LONGEST_LEAD_SECONDS = 0.1
+"""By which a caller whose work went along with that of others may be ahead of his turn."""
+
 
 class Waiting(Protocol):
     """What waits in the queue."""
@@ -175,7 +178,7 @@ class WorkQueue(Generic[W]):
         self._virtual = max(self._virtual, self._callers[first.errand.caller].virtual)
         taken = self._with_mates(first)
         for job in taken.jobs:
-            self._take_out(job, charge=job.errand.seconds)
+            self._take_out(job, charge=job.errand.seconds, is_mate=job is not first)
         return taken
 
     def wait_seconds(self, now: float) -> float | None:
@@ -224,7 +227,7 @@ class WorkQueue(Generic[W]):
             taken.append(job)
         return Taken(taken, full=len(taken) < len(alike))
 
-    def _take_out(self, job: W, *, charge: float) -> None:
+    def _take_out(self, job: W, *, charge: float, is_mate: bool = False) -> None:
         name = job.errand.caller
         caller = self._callers[name]
         flow = caller.flows[job.errand.function]
@@ -232,6 +235,9 @@ class WorkQueue(Generic[W]):
         caller.now = max(caller.now, flow.virtual)
         flow.virtual += charge
         caller.virtual += charge
+        if is_mate:
+            # Whoever goes along with others does not wait for his own turn; his lead must not grow without end.
+            caller.virtual = min(caller.virtual, max(caller.virtual - charge, self._virtual + _LONGEST_LEAD_SECONDS))
         self._count(caller, job, -1)
         if not flow.jobs:
             del caller.flows[job.errand.function]
@@ -240,6 +246,10 @@ class WorkQueue(Generic[W]):
             self._left_at[name] = caller.virtual
             if len(self._left_at) > _REMEMBERED_CALLERS:
                 self._left_at.popitem(last=False)
+            if not self._callers:
+                # Nobody waits, so nobody is ahead of anybody.
+                self._virtual = max(self._virtual, *self._left_at.values())
+                self._left_at.clear()
         if job.like is not None:
             alike = self._like[job.like]
             del alike[id(job)]

@@ -140,3 +140,24 @@ def test_a_request_without_a_function_can_be_given_that_of_another() -> None:
     assert second is not None
     assert second.function == b""
     assert second.of(first.function).head == first.head
+
+
+def test_what_the_parser_would_put_together_is_left_to_it() -> None:
+    """A function that comes twice, a field of an unknown number and an element type after the elements are not read."""
+    body = _request().SerializeToString()
+    again = service_pb2.EvaluateRequest(function=digest(bytes(32))).SerializeToString()
+    assert _opened(again + body) is None
+    assert _opened(b"\x82\x01\x01\x00" + body) is None
+    late_type = b"\x12\x02\x01\x02" + b"\x1a\x08" + bytes(8) + b"\x08\x02"
+    points = b"\x12" + bytes((len(late_type),)) + late_type
+    assert _opened(b"\x0a\x02\x0a\x00\x1a" + bytes((len(points),)) + points) is None
+
+
+def test_numbers_beyond_the_contract_are_left_to_the_parser() -> None:
+    """A message's number of more than 64 bits, or a time that is written at length, is not read here."""
+    assert open_stream_message(b"\x08" + b"\xff" * 9 + b"\x7f" + b"\x12\x00") is None
+    largest = open_stream_message(b"\x08" + b"\xff" * 9 + b"\x01" + b"\x12\x00")
+    assert largest is not None
+    assert largest.sequence == 2**64 - 1
+    long_time = b"\x12\x30" + bytes(48)
+    assert open_stream_message(b"\x12\x00" + b"\x1a" + bytes((len(long_time),)) + long_time) is None

@@ -23,6 +23,9 @@ from gradmill_server.serving.wire.scanning import LENGTH_DELIMITED, VARINT, Unus
 LONGEST_HEAD_BYTES = 4_096
 """Of a request without its points. A longer one carries its function, and is parsed."""
 
+_LONGEST_DURATION_BYTES = 32
+_ONE_BYTE_TAGS = 0x80
+
 _SEQUENCE = service_pb2.EvaluateStreamRequest.SEQUENCE_FIELD_NUMBER << 3 | VARINT
 _REQUEST = service_pb2.EvaluateStreamRequest.REQUEST_FIELD_NUMBER << 3 | LENGTH_DELIMITED
 _TIMEOUT = service_pb2.EvaluateStreamRequest.TIMEOUT_FIELD_NUMBER << 3 | LENGTH_DELIMITED
@@ -110,6 +113,8 @@ def open_stream_message(body: bytes) -> StreamEnvelope | None:
                 place = end
             elif mark == _TIMEOUT and timeout_seconds is None:
                 value, place = read_span(body, place + 1, stop)
+                if place - value > _LONGEST_DURATION_BYTES:
+                    return None
                 timeout_seconds = _read_duration(body[value:place])
             else:
                 return None
@@ -152,6 +157,8 @@ def _opened(body: bytes, begin: int, end: int) -> Envelope | None:
     function = b""
     while place < end:
         mark = body[place]
+        if mark >= _ONE_BYTE_TAGS:
+            return None
         if mark & 7 == LENGTH_DELIMITED:
             value, after = read_span(body, place + 1, end)
             if mark == _POINTS:
@@ -159,6 +166,9 @@ def _opened(body: bytes, begin: int, end: int) -> Envelope | None:
                     return None
                 before, points_begin, points_end = place, value, after
             elif mark == _FUNCTION:
+                if function:
+                    # The parser puts the two together; what is written is then not what is meant.
+                    return None
                 function = body[place:after]
         elif mark & 7 == VARINT:
             _, after = read_varint(body, place + 1, end)
@@ -188,6 +198,14 @@ def _with_points(body: bytes, begin: int, end: int, head: bytes, function: bytes
     return _with_matrix(body, matrix_begin, matrix_end, count, head, function)
 
 
+def _read_element_type(body: bytes, place: int, end: int) -> tuple[ElementType, int]:
+    number, after = read_varint(body, place, end)
+    known = _TYPE_OF.get(number)
+    if known is None:
+        raise Unusual
+    return known, after
+
+
 def _with_matrix(
     body: bytes,
     begin: int,
@@ -202,12 +220,8 @@ def _with_matrix(
     place = begin
     while place < end:
         mark = body[place]
-        if mark == _ELEMENT_TYPE:
-            number, place = read_varint(body, place + 1, end)
-            known = _TYPE_OF.get(number)
-            if known is None:
-                return None
-            element_type = known
+        if mark == _ELEMENT_TYPE and start < 0:  # it decides how the elements after it are read
+            element_type, place = _read_element_type(body, place + 1, end)
             continue
         value, place = read_span(body, place + 1, end)
         if mark == _SHAPE and shape is None:

@@ -11,6 +11,7 @@ VARINT, LENGTH_DELIMITED = 0, 2
 _CONTINUES = 0x80
 _SEPTET = 0x7F
 _LONGEST_SHIFT = 63
+_LARGEST = (1 << 64) - 1
 
 
 class Unusual(Exception):
@@ -25,6 +26,8 @@ def read_varint(body: bytes, place: int, end: int) -> tuple[int, int]:
         place += 1
         number |= (byte & _SEPTET) << shift
         if byte < _CONTINUES:
+            if number > _LARGEST:
+                break
             return number, place
         shift += 7
         if shift > _LONGEST_SHIFT:
