@@ -12,6 +12,9 @@ from gradmill_server.serving.supervision.control import Kind, Message
 from gradmill_server.serving.supervision.process import Plan, State, WorkerProcess
 
 _MAXIMUM_FAILED_STARTS = 5
+LOST = "lost"
+"""Why the crew ends a process itself: it cannot be talked or listened to."""
+
 _BACKOFF_SECONDS = (0.1, 5.0)
 """The wait after the first failed start, which doubles with each one after it, and the longest wait."""
 
@@ -104,13 +107,15 @@ class Crew:
         life.add_done_callback(self._lives.discard)
 
     async def _live(self, process: WorkerProcess) -> None:
+        """See a process through from its start to its end, which is heard of whatever fails, lest its seat be lost."""
+        code = 0
         try:
             await process.start(self._plan, self._refused(), self._write_line)
-        except OSError as error:
-            logs.record(logging.ERROR, "worker_not_started", reason=str(error))
-            self._end(process, 0)
-        else:
-            self._end(process, await process.wait())
+            code = await process.wait()
+        except Exception as error:  # noqa: BLE001  none may keep the process from being replaced
+            logs.record(logging.ERROR, "worker_lost", reason=str(error) or type(error).__name__)
+            process.kill(LOST)
+        self._end(process, code)
 
     def _hear(self, process: WorkerProcess, kind: Kind, message: Message) -> None:
         match kind:

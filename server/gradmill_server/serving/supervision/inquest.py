@@ -78,7 +78,7 @@ class Inquest:
 
     def _worked_on(self, process: WorkerProcess) -> set[bytes]:
         """Return the functions a process was working on; of one that hung at some of them, only those."""
-        return {note.digest for note in process.overdue or process.journal.notes()}
+        return {note.digest for note in process.overdue or process.notes()}
 
 
 def _cause(process: WorkerProcess, code: int) -> Cause:

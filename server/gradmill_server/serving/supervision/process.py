@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -10,10 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gradmill_server.serving import logs
 from gradmill_server.serving.settings import Scalar
 from gradmill_server.serving.snapshots import Snapshot
 from gradmill_server.serving.supervision.control import ControlChannel, Kind, Message
 from gradmill_server.serving.supervision.journal import Journal, Note, new_journal_file
+from gradmill_server.serving.supervision.whole_lines import whole_lines
 
 _MODULE = "gradmill_server.serving.supervision.worker"
 _MAXIMUM_LINE_BYTES = 1024 * 1024
@@ -56,7 +59,6 @@ class WorkerProcess:
         ended_by: why the supervisor ended it; empty when it did not.
         snapshot: what it counted, as far as it has told.
         answered: the last question that it has answered.
-        journal: what it works on.
     """
 
     def __init__(self, on_message: Callable[[WorkerProcess, Kind, Message], None]) -> None:
@@ -69,29 +71,27 @@ class WorkerProcess:
         self.ended_by = ""
         self.snapshot: Snapshot | None = None
         self.answered = 0
+        self._journal: Journal | None = None
         self._on_message = on_message
         self._process: asyncio.subprocess.Process | None = None
         self._channel: ControlChannel | None = None
         self._hung_up = asyncio.Event()
 
     async def start(self, plan: Plan, refused: Mapping[str, object], write_line: Callable[[str], object]) -> None:
-        """Start the program, tell it the plan, and pass on the lines it writes."""
+        """Start the program, tell it the plan, and pass on the lines it writes.
+
+        Raises:
+            OSError: when the system lacks what that takes, such as descriptors. The process may live all the same.
+        """
         descriptor = new_journal_file(plan.journal_slots)
-        self.journal = Journal(descriptor, plan.journal_slots)
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._process = await asyncio.create_subprocess_exec(
-                    *_command(),
-                    stdin=theirs.fileno(),
-                    stdout=asyncio.subprocess.PIPE,
-                    pass_fds=(descriptor,),
-                    # Ctrl-C in a terminal is meant for the supervisor, which tells the workers.
-                    process_group=0,
-                    limit=_MAXIMUM_LINE_BYTES,
-                )
-            finally:
-                os.close(descriptor)
+        try:
+            self._journal = Journal(descriptor, plan.journal_slots)
+            ours, theirs = socket.socketpair()
+            with theirs:
+                await self._spawn(ours, theirs, descriptor)
+        finally:
+            os.close(descriptor)
+        self._lines = asyncio.create_task(self._pass_on_lines(write_line))
         self._channel = await ControlChannel.over(ours, self._hear, self._hung_up.set)
         self._channel.send(
             Kind.BEGIN,
@@ -101,7 +101,24 @@ class WorkerProcess:
             slots=plan.journal_slots,
             **refused,
         )
-        self._lines = asyncio.create_task(self._pass_on_lines(write_line))
+
+    async def _spawn(self, ours: socket.socket, theirs: socket.socket, journal: int) -> None:
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *_command(),
+                stdin=theirs.fileno(),
+                stdout=asyncio.subprocess.PIPE,
+                pass_fds=(journal,),
+                # Ctrl-C in a terminal is meant for the supervisor, which tells the workers.
+                process_group=0,
+                limit=_MAXIMUM_LINE_BYTES,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        if self.ended_by:
+            # Its end was asked for while there was nothing to end yet.
+            self.kill(self.ended_by)
 
     @property
     def number(self) -> int:
@@ -111,8 +128,11 @@ class WorkerProcess:
     async def _pass_on_lines(self, write_line: Callable[[str], object]) -> None:
         if self._process is None or self._process.stdout is None:
             return
-        while line := await self._process.stdout.readline():
-            write_line(line.decode("utf-8", "replace"))
+        async for line in whole_lines(self._process.stdout, self._tell_of_dropped_line):
+            write_line(line)
+
+    def _tell_of_dropped_line(self) -> None:
+        logs.record(logging.WARNING, "log_lines_dropped", lines=1, process=self.number)
 
     def _hear(self, kind: Kind, message: Message) -> None:
         self.silent_seconds = 0.0
@@ -142,9 +162,14 @@ class WorkerProcess:
         await self._hung_up.wait()
         return code
 
+    def notes(self) -> list[Note]:
+        """Return what it works on now; nothing before its start."""
+        return [] if self._journal is None else list(self._journal.notes())
+
     def close(self) -> None:
         """Let go of its memory, once nobody will ask what it worked on."""
-        self.journal.close()
+        if self._journal is not None:
+            self._journal.close()
 
 
 def _command() -> list[str]:

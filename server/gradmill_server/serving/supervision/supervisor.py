@@ -25,7 +25,7 @@ from gradmill_server.serving.supervision.log_lines import LogLines
 from gradmill_server.serving.supervision.process import Plan, WorkerProcess
 from gradmill_server.serving.supervision.signals import told_to_stop
 from gradmill_server.serving.supervision.start_record import record_start
-from gradmill_server.serving.supervision.watchdog import check_period, find_overdue, is_silent
+from gradmill_server.serving.supervision.watchdog import check_period, hung
 
 _EXIT_FAILED = 1
 
@@ -156,10 +156,11 @@ class Supervisor:
         period = check_period(hang_seconds)
         while True:
             await asyncio.sleep(period)
-            for process in self._crew.processes:
-                find_overdue(process, hang_seconds)
-                if process.overdue or is_silent(process, hang_seconds, period):
-                    process.kill(HUNG)
+            for process in hung(self._crew.processes, hang_seconds, period, self._note_failed_check):
+                process.kill(HUNG)
+
+    def _note_failed_check(self, error: Exception) -> None:
+        self._note(logging.ERROR, f"a worker process could not be checked: {type(error).__name__}: {error}")
 
     def _stop(self) -> None:
         logs.record(logging.INFO, "draining", processes=len(self._crew.processes))
