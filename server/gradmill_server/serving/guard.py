@@ -13,7 +13,7 @@ from gradmill_server.engine.errors import EngineError
 
 
 class Work(IntEnum):
-    """What is done for a function: making a program of it, or running one over points."""
+    """What is done for a function, in this order: reading it or making a program of it, running one over points."""
 
     COMPILE = 1
     PASS = 2

@@ -56,7 +56,7 @@ def test_a_function_in_quarantine_is_refused(sides: tuple[WorkerGuard, Journal])
     """A function in quarantine is refused with the reason, the number of deaths, the time left and the knobs."""
     guard, _ = sides
     guard.check(ONE)
-    guard.refuse({ONE: 59.7, OTHER: -1.0}, [])
+    guard.refuse({ONE: 59.7, OTHER: -1.0}, {})
     guard.check(OTHER)
     with pytest.raises(FunctionQuarantined) as refused:
         guard.check(ONE)
@@ -66,19 +66,23 @@ def test_a_function_in_quarantine_is_refused(sides: tuple[WorkerGuard, Journal])
     assert "for another 60 seconds" in error.message
     assert "died 3 times" in error.message
     assert "quarantine_deaths, quarantine_seconds" in error.message
-    guard.refuse({}, [])
+    guard.refuse({}, {})
     guard.check(ONE)
 
 
-def test_passes_of_suspects_are_counted(sides: tuple[WorkerGuard, Journal]) -> None:
-    """Passes that end speak for a function, programs that are made do not, and each is told once."""
+def test_work_on_suspects_is_counted(sides: tuple[WorkerGuard, Journal]) -> None:
+    """Work of the kind that processes died at speaks for a function when it ends, as does later work, told once."""
     guard, _ = sides
-    guard.refuse({}, [ONE])
+    guard.refuse({}, {ONE: Work.COMPILE})
+    guard.end(guard.begin(ONE, Work.COMPILE))
+    guard.end(guard.begin(ONE, Work.PASS))
+    assert guard.ends_of_suspects() == {ONE: 2}
+    guard.refuse({}, {ONE: Work.PASS})
     for digest, work in ((ONE, Work.PASS), (ONE, Work.COMPILE), (OTHER, Work.PASS), (ONE, Work.PASS)):
         guard.end(guard.begin(digest, work))
     guard.begin(ONE, Work.PASS)
-    assert guard.passes_of_suspects() == {ONE: 2}
-    assert guard.passes_of_suspects() == {}
+    assert guard.ends_of_suspects() == {ONE: 2}
+    assert guard.ends_of_suspects() == {}
 
 
 def test_without_a_supervisor_nothing_is_refused() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from gradmill_server.serving import logs
+from gradmill_server.serving.guard import Work
 from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.supervision.blame import Blame
 from gradmill_server.serving.supervision.process import State, WorkerProcess
@@ -42,15 +43,15 @@ class Inquest:
         return len(self._blame.quarantined)
 
     def refused(self) -> dict[str, object]:
-        """Return what workers are to refuse, and of which functions they are to count the passes, as a message."""
+        """Return what workers are to refuse, and of which functions to count the work that ends, as a message."""
         return {
             "quarantined": {digest.hex(): seconds for digest, seconds in self._blame.quarantined.items()},
-            "suspects": [digest.hex() for digest in self._blame.suspects],
+            "suspects": {digest.hex(): work for digest, work in self._blame.suspects.items()},
         }
 
-    def passed(self, passes: Mapping[str, int]) -> bool:
-        """Hear of passes of suspects that have ended; return whether this clears one."""
-        cleared = [self._blame.passed(bytes.fromhex(digest), count) for digest, count in passes.items()]
+    def ended(self, ends: Mapping[str, int]) -> bool:
+        """Hear how often work on suspects has ended; return whether this clears one."""
+        cleared = [self._blame.ended(bytes.fromhex(digest), count) for digest, count in ends.items()]
         return any(cleared)
 
     def examine(self, process: WorkerProcess, code: int) -> Cause:
@@ -61,7 +62,7 @@ class Inquest:
             code: its exit code, or the negative number of the signal that ended it.
         """
         cause = _cause(process, code)
-        digests = self._worked_on(process) if cause in {Cause.CRASHED, Cause.HUNG} else set()
+        worked_on = self._worked_on(process) if cause in {Cause.CRASHED, Cause.HUNG} else {}
         logs.record(
             logging.ERROR,
             "worker_died",
@@ -70,15 +71,17 @@ class Inquest:
             cause=cause.value,
             signal=_signal_name(code),
             exit_code=max(code, 0),
-            functions=len(digests),
+            functions=len(worked_on),
         )
-        for digest in self._blame.died(digests, own_fault=-code in _OWN_FAULTS):
+        for digest in self._blame.died(worked_on, own_fault=-code in _OWN_FAULTS):
             logs.record(logging.ERROR, "function_quarantined", digest=digest.hex())
         return cause
 
-    def _worked_on(self, process: WorkerProcess) -> set[bytes]:
-        """Return the functions a process was working on; of one that hung at some of them, only those."""
-        return {note.digest for note in process.overdue or process.notes()}
+    def _worked_on(self, process: WorkerProcess) -> dict[bytes, Work]:
+        """Return the functions a process was working on, and at what; of one that hung at some of them, only those."""
+        notes = process.overdue or process.notes()
+        # In the order of the kinds, so that the latest kind stays where a function was both made and run.
+        return {note.digest: note.work for note in sorted(notes)}
 
 
 def _cause(process: WorkerProcess, code: int) -> Cause:

@@ -126,7 +126,7 @@ class Supervisor:
         match kind:
             case Kind.BEAT:
                 self._census.beat_came()
-                if message["passes"] and self._inquest.passed(message["passes"]):
+                if message["ends"] and self._inquest.ended(message["ends"]):
                     self._announce_refused()
             case Kind.NOTICE:
                 self._note(message["level"], message["text"])

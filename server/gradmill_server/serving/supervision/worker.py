@@ -18,6 +18,7 @@ from signal import Signals
 
 from gradmill_server.engine.backends.choice import backend_name, why_not_native
 from gradmill_server.serving import logs
+from gradmill_server.serving.guard import Work
 from gradmill_server.serving.listening import ListenError
 from gradmill_server.serving.security.files import UnusableFile
 from gradmill_server.serving.server import Server
@@ -109,8 +110,8 @@ class Worker:
         """Send what was counted, which is a sign of life as well; the number says which question it answers."""
         if self._server is None or self._guard is None or self._channel is None:
             return
-        passes = {digest.hex(): count for digest, count in self._guard.passes_of_suspects().items()}
-        self._channel.send(Kind.BEAT, number=number, snapshot=self._server.metrics.snapshot(), passes=passes)
+        ends = {digest.hex(): count for digest, count in self._guard.ends_of_suspects().items()}
+        self._channel.send(Kind.BEAT, number=number, snapshot=self._server.metrics.snapshot(), ends=ends)
 
     def _hear(self, kind: Kind, message: Message) -> None:
         match kind:
@@ -132,7 +133,8 @@ class Worker:
             self._plan |= message
             return
         quarantined = {bytes.fromhex(digest): seconds for digest, seconds in message["quarantined"].items()}
-        self._guard.refuse(quarantined, map(bytes.fromhex, message["suspects"]))
+        suspects = {bytes.fromhex(digest): Work(work) for digest, work in message["suspects"].items()}
+        self._guard.refuse(quarantined, suspects)
 
     def stop(self) -> None:
         """Take no new calls, and end when those in flight are answered."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from gradmill_server.serving.errors import FunctionQuarantined
 from gradmill_server.serving.guard import Guard, Work
@@ -29,8 +29,8 @@ class WorkerGuard(Guard):
         self._free = list(range(journal.slots))
         self._held: list[tuple[bytes, Work]] = [(b"", Work.COMPILE)] * journal.slots
         self._until: Mapping[bytes, float] = {}
-        self._suspects: frozenset[bytes] = frozenset()
-        self._passes: dict[bytes, int] = {}
+        self._suspects: Mapping[bytes, Work] = {}
+        self._ends: dict[bytes, int] = {}
 
     def check(self, digest: bytes) -> None:
         """Refuse a function that is in quarantine. Raises FunctionQuarantined."""
@@ -54,17 +54,23 @@ class WorkerGuard(Guard):
             return
         self._journal.wipe(note)
         digest, work = self._held[note]
-        if work is Work.PASS and digest in self._suspects:
-            self._passes[digest] = self._passes.get(digest, 0) + 1
+        suspected_at = self._suspects.get(digest)
+        if suspected_at is not None and work >= suspected_at:
+            self._ends[digest] = self._ends.get(digest, 0) + 1
         self._free.append(note)
 
-    def refuse(self, quarantined: Mapping[bytes, float], suspects: Iterable[bytes]) -> None:
-        """Refuse these functions from now on, for so many seconds, and count the passes of those that are suspects."""
+    def refuse(self, quarantined: Mapping[bytes, float], suspects: Mapping[bytes, Work]) -> None:
+        """Refuse functions from now on, and listen for what speaks for others.
+
+        Args:
+            quarantined: the functions to refuse, and for how many seconds.
+            suspects: the functions to count the work of, and the first kind of work to count; later kinds count too.
+        """
         now = self._clock()
         self._until = {digest: now + seconds for digest, seconds in quarantined.items()}
-        self._suspects = frozenset(suspects)
+        self._suspects = suspects
 
-    def passes_of_suspects(self) -> dict[bytes, int]:
-        """Return how many passes of each suspect have ended since this was asked last."""
-        passes, self._passes = self._passes, {}
-        return passes
+    def ends_of_suspects(self) -> dict[bytes, int]:
+        """Return how often work that speaks for each suspect has ended since this was asked last."""
+        ends, self._ends = self._ends, {}
+        return ends
