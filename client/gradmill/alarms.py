@@ -31,12 +31,12 @@ class Alarm:
         with self._changed:
             if when >= self._when or self._stopped:
                 return
-            self._when = when
-            self._changed.notify()
             if not self._started:
-                self._started = True
                 # A daemon, so that a program that never closes its client ends all the same.
                 threading.Thread(target=self._run, name="gradmill-alarm", daemon=True).start()
+                self._started = True
+            self._when = when
+            self._changed.notify()
 
     def stop(self) -> None:
         """Never ring again."""

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 from gradmill.coalescing import Coalescer
 from gradmill.descriptions import FunctionInfo, OperationInfo
 from gradmill.driving import Submit
-from gradmill.errors import ClientClosedError
+from gradmill.errors import client_closed
 from gradmill.explanation import Explanation
 from gradmill.flows import Flow
 from gradmill.pipelines import AsyncChunks as Chunks
@@ -334,6 +334,5 @@ class AsyncClient:
 
     async def _run(self, flow: Flow[T]) -> T:
         if self._closed:
-            message = "the client is closed"
-            raise ClientClosedError(message)
+            raise client_closed()
         return await run_flow_async(flow, self._transport)

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 from gradmill.coalescing import Coalescer, later_in_thread, soon_in_thread
 from gradmill.descriptions import FunctionInfo, OperationInfo
-from gradmill.errors import ClientClosedError
+from gradmill.errors import client_closed
 from gradmill.explanation import Explanation
 from gradmill.flows import Flow
 from gradmill.pipelines import Chunks, in_order
@@ -455,6 +455,5 @@ class Client:
 
     def _checked(self, flow: Flow[T]) -> Flow[T]:
         if self._closed:
-            message = "the client is closed"
-            raise ClientClosedError(message)
+            raise client_closed()
         return flow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 import time
@@ -86,7 +87,7 @@ class Lane:
         member = self._member(packed, timeout, settle)
         try:
             self._joiner.add(member)
-            waiting.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+            waiting.acquire(timeout=min(self._coalescer.session.remaining(member.expires_at), threading.TIMEOUT_MAX))
         finally:
             if not settled:
                 self._joiner.leave(member)
@@ -108,7 +109,8 @@ class Lane:
                 waiting.set_exception(_too_late())
 
         member = self._member(packed, timeout, settle)
-        alarm = None if timeout is None else loop.call_later(timeout, expire)
+        remaining = self._coalescer.session.remaining(member.expires_at)
+        alarm = None if math.isinf(remaining) else loop.call_later(remaining, expire)
         try:
             self._joiner.add(member)
             group, start = await waiting

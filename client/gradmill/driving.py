@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from gradmill.errors import Failure, GradmillError, ServerError
+from gradmill.errors import GradmillError, client_failed
 from gradmill.flows import Answer, Call, Flow
 from gradmill.wire_format import Buffer
 
@@ -68,13 +68,12 @@ class CallbackDriver(Generic[T]):
         except GradmillError as error:
             self._end(error)
         except Exception as error:  # noqa: BLE001 - raised here, it would end a thread that others need, and nobody would know
-            message = f"the client failed: {type(error).__name__}: {error}"
-            self._end(ServerError(message, Failure(reason="CLIENT_FAILED")))
+            self._end(client_failed(error))
         else:
             for call in step.start:
                 self._start(call)
             if step.wake_after_seconds is not None:
-                self._later(step.wake_after_seconds, lambda: self._push(None))
+                self._wake_after(step.wake_after_seconds)
 
     def _start(self, call: Call) -> None:
         def done(outcome: Buffer | GradmillError) -> None:
@@ -86,8 +85,17 @@ class CallbackDriver(Generic[T]):
         except GradmillError as error:
             done(error)
             return
+        except Exception as error:  # noqa: BLE001 - such as for want of a thread; as in _advance
+            done(client_failed(error))
+            return
         if call.key in self._cancels:
             self._cancels[call.key] = cancel
+
+    def _wake_after(self, seconds: float) -> None:
+        try:
+            self._later(seconds, lambda: self._push(None))
+        except Exception as error:  # noqa: BLE001 - as in _start
+            self._end(client_failed(error))
 
     def _end(self, outcome: T | GradmillError) -> None:
         done, self._done = self._done, None

@@ -224,6 +224,17 @@ def renewed(error: GradmillError, message: str | None = None) -> GradmillError:
     return type(error)(error.message if message is None else message, failure)
 
 
+def client_closed() -> ClientClosedError:
+    """Return the error for a call of a client that was closed before."""
+    return ClientClosedError("the client is closed")
+
+
+def client_failed(error: BaseException) -> ServerError:
+    """Return the error for those who wait for what failed in this client itself, such as for want of a thread."""
+    message = f"the client failed: {type(error).__name__}: {error}"
+    return ServerError(message, Failure(reason="CLIENT_FAILED"))
+
+
 def invalid_points(message: str, **metadata: str) -> InvalidRequestError:
     """Return the error for points that do not fit the function, found before anything is sent."""
     return InvalidRequestError(message, Failure(reason="POINTS_INVALID", metadata=metadata))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gradmill.errors import GradmillError
+from gradmill.errors import GradmillError, client_failed
 
 A = TypeVar("A")
 """What the answer to a message is read as."""
@@ -108,7 +108,7 @@ class Joiner(Generic[A]):
             self._is_due = True
             has_company = self._has_company
         if has_company:
-            self._soon(self._flush)
+            self._flush_soon()
         else:
             self._flush()
 
@@ -149,7 +149,7 @@ class Joiner(Generic[A]):
             if self._is_due or not self._waiting:
                 return
             self._is_due = True
-        self._soon(self._flush)
+        self._flush_soon()
 
     def shrink(self, count: int) -> None:
         """Note that a message with so many points passed a limit of the server, so that later ones have fewer."""
@@ -166,11 +166,23 @@ class Joiner(Generic[A]):
     def _may_send(self) -> bool:
         return self._under_way < _MESSAGES or self._waiting_points >= self._points_worth_waiting
 
+    def _flush_soon(self) -> None:
+        try:
+            self._soon(self._flush)
+        except BaseException:  # such as an interrupt of this thread, for which the calls of others must not wait
+            self._flush()
+            raise
+
     def _flush(self) -> None:
         with self._lock:
             self._is_due = False
         while (group := self._next_group()) is not None:
-            self._send(group)
+            try:
+                self._send(group)
+            except BaseException as error:
+                group.outcome = client_failed(error)
+                self.finish(group, None)
+                raise
 
     def _next_group(self) -> Group[A] | None:
         with self._lock:

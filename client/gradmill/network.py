@@ -15,7 +15,7 @@ import grpc
 
 from gradmill.alarms import Alarm
 from gradmill.credentials import Access
-from gradmill.errors import GradmillError
+from gradmill.errors import GradmillError, client_closed
 from gradmill.statuses import error_from_status
 from gradmill.stream_pool import Metadata, SendAlone, StreamPool
 from gradmill.transports import METHODS, SERVICE, STREAM_METHOD, STREAMED
@@ -28,6 +28,8 @@ _FIRST_RECONNECT_MILLISECONDS = 100
 _LONGEST_RECONNECT_MILLISECONDS = 1_000
 """Less than the pauses between a message's repetitions come to, so that one of them finds the server that came back."""
 _CANCELLED_HERE = "Locally cancelled"
+_CLOSED_HERE = "Channel closed!"
+CLOSED_UNDER_WAY = "the client was closed while the call was under way"
 _BROKEN_HERE = ("Internal error from Core", "Received RST_STREAM")
 _CONNECT_MILLISECONDS = 10_000
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -65,6 +67,8 @@ def error_from_call(call: Any, target: str) -> GradmillError:  # noqa: ANN401 - 
     message = call.details() or ""
     if not details and _is_broken_off(code, message):
         code = grpc.StatusCode.UNAVAILABLE
+    if code is grpc.StatusCode.CANCELLED and _CLOSED_HERE in message:
+        message = CLOSED_UNDER_WAY
     if code is grpc.StatusCode.UNAVAILABLE and not details:
         message = f"no server answers at {target}: {message}"
     return error_from_status(code.value[0], message, details)
@@ -77,7 +81,7 @@ def _is_broken_off(code: grpc.StatusCode, message: str) -> bool:
     written to it is an internal error to gRPC. What this program cancels says so.
     """
     if code is grpc.StatusCode.CANCELLED:
-        return not message.startswith(_CANCELLED_HERE)
+        return not message.startswith(_CANCELLED_HERE) and _CLOSED_HERE not in message
     return code is grpc.StatusCode.INTERNAL and message.startswith(_BROKEN_HERE)
 
 
@@ -109,7 +113,12 @@ class ThreadLink:
         self._ended = ended
         self._call = call(iter(self._frames.get, None))
         # A daemon, so that a program that never closes its client ends all the same.
-        threading.Thread(target=self._receive, name="gradmill-stream", daemon=True).start()
+        receiver = threading.Thread(target=self._receive, name="gradmill-stream", daemon=True)
+        try:
+            receiver.start()
+        except BaseException:
+            self.end()
+            raise
 
     def send(self, frame: bytes) -> None:
         """Send a message after those sent before."""
@@ -141,6 +150,7 @@ class NetworkTransport:
         """Set up the channel; nothing is sent yet."""
         self._target = target
         self._authorization = access.authorization
+        self._closed = False
         self._open_channel = partial(_open_channel, target, access, maximum_message_bytes)
         self._connect()
         _TRANSPORTS.add(self)
@@ -163,12 +173,20 @@ class NetworkTransport:
         """
         if method == STREAMED:
             return self._call_streamed(body, timeout_seconds)
+        self._check_open()
         metadata = self._authorization.metadata()
         try:
             response: bytes = self._methods[method](body, timeout=timeout_seconds, metadata=metadata)
         except grpc.RpcError as error:
             raise error_from_call(error, self._target) from None
+        except ValueError:  # gRPC's own word for a channel that was closed in the meantime
+            self._check_open()
+            raise
         return response
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise client_closed()
 
     def _call_streamed(self, body: bytes, timeout_seconds: float | None) -> Buffer:
         outcomes: queue.SimpleQueue[Buffer | GradmillError] = queue.SimpleQueue()
@@ -189,18 +207,12 @@ class NetworkTransport:
         metadata = self._authorization.metadata()
         if method == STREAMED:
             return self._pool.submit(body, timeout_seconds, metadata, done)
-        return _submit_unary(self._methods[method], self._target, metadata, body, timeout_seconds, done)
+        self._check_open()
+        return _submit_unary(self._methods[method], self._target, body, timeout_seconds, metadata, done)
 
     def _call_alone(self) -> SendAlone:
         """Return what sends an evaluation as a call of its own; it must not keep this object alive."""
-        method, target, authorization = self._methods[STREAMED], self._target, self._authorization
-
-        def send(
-            body: bytes, timeout_seconds: float | None, done: Callable[[Buffer | GradmillError], None]
-        ) -> Callable[[], object]:
-            return _submit_unary(method, target, authorization.metadata(), body, timeout_seconds, done)
-
-        return send
+        return partial(_submit_unary, self._methods[STREAMED], self._target)
 
     def forget_parent(self) -> None:
         """Start anew in a process that was forked: what the parent has open is the parent's."""
@@ -210,6 +222,7 @@ class NetworkTransport:
 
     def close(self) -> None:
         """Close the channel; calls under way fail."""
+        self._closed = True
         self._let_go()
 
 
@@ -246,9 +259,9 @@ def _open_pool(channel: grpc.Channel, call_alone: SendAlone, target: str) -> tup
 def _submit_unary(
     method: Any,  # noqa: ANN401 - gRPC's callables share no typed base
     target: str,
-    metadata: Metadata,
     body: bytes,
     timeout_seconds: float | None,
+    metadata: Metadata,
     done: Callable[[Buffer | GradmillError], None],
 ) -> Callable[[], object]:
     future = method.future(body, timeout=timeout_seconds, metadata=metadata)

@@ -12,8 +12,8 @@ import grpc
 import grpc.aio
 
 from gradmill.credentials import Access
-from gradmill.errors import GradmillError
-from gradmill.network import UNLIMITED, channel_options, error_from_call, method_path
+from gradmill.errors import CancelledError, GradmillError, client_closed, client_failed
+from gradmill.network import CLOSED_UNDER_WAY, UNLIMITED, channel_options, error_from_call, method_path
 from gradmill.stream_pool import Metadata, StreamPool
 from gradmill.transports import METHODS, STREAM_METHOD, STREAMED
 from gradmill.wire_format import Buffer
@@ -101,6 +101,7 @@ class AsyncNetworkTransport:
         self._stream: Any = self._channel.stream_stream(method_path(STREAM_METHOD), None, None)
         self._pool = StreamPool(self._open_link, self._call_alone, self._wake_at)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def call(self, method: str, body: bytes, timeout_seconds: float | None) -> Buffer:
         """Send one request and wait for its response.
@@ -109,7 +110,7 @@ class AsyncNetworkTransport:
             GradmillError: the call failed.
         """
         if method != STREAMED:
-            return await self._call_unary(method, body, timeout_seconds)
+            return await self._call_unary(method, body, timeout_seconds, self._authorization.metadata())
         outcomes: asyncio.Future[Buffer | GradmillError] = asyncio.get_running_loop().create_future()
 
         def done(outcome: Buffer | GradmillError) -> None:
@@ -132,22 +133,41 @@ class AsyncNetworkTransport:
         """Send one evaluation; ``done`` is called with the outcome. Returns what cancels it."""
         return self._pool.submit(body, timeout_seconds, self._authorization.metadata(), done)
 
-    async def _call_unary(self, method: str, body: bytes, timeout_seconds: float | None) -> Buffer:
-        metadata = self._authorization.metadata()
+    async def _call_unary(self, method: str, body: bytes, timeout_seconds: float | None, metadata: Metadata) -> Buffer:
+        if self._closed:
+            raise client_closed()
         try:
             response: bytes = await self._methods[method](body, timeout=timeout_seconds, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             raise error_from_call(error, self._target) from None
+        except asyncio.CancelledError:
+            if not self._was_ended_by_closing():
+                raise
+            raise CancelledError(CLOSED_UNDER_WAY) from None
         return response
 
+    def _was_ended_by_closing(self) -> bool:
+        """Whether gRPC raises in a task what says that the task is cancelled, though only the call is."""
+        task = asyncio.current_task()
+        return self._closed and task is not None and not task.cancelling()
+
     def _call_alone(
-        self, body: bytes, timeout_seconds: float | None, done: Callable[[Buffer | GradmillError], None]
+        self,
+        body: bytes,
+        timeout_seconds: float | None,
+        metadata: Metadata,
+        done: Callable[[Buffer | GradmillError], None],
     ) -> Callable[[], object]:
         async def run() -> None:
             try:
-                outcome: Buffer | GradmillError = await self._call_unary(STREAMED, body, timeout_seconds)
+                outcome: Buffer | GradmillError = await self._call_unary(STREAMED, body, timeout_seconds, metadata)
             except GradmillError as error:
                 outcome = error
+            except asyncio.CancelledError:
+                done(CancelledError("the call was given up before it was answered"))
+                raise
+            except Exception as error:  # noqa: BLE001 - raised here, nobody would know
+                outcome = client_failed(error)
             done(outcome)
 
         task = asyncio.get_running_loop().create_task(run())
@@ -175,6 +195,7 @@ class AsyncNetworkTransport:
 
     async def close(self) -> None:
         """Close the channel; calls under way fail."""
+        self._closed = True
         self._pool.close()
         await self._channel.close(None)
         await asyncio.gather(*self._tasks, return_exceptions=True)

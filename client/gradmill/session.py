@@ -119,6 +119,10 @@ class Session:
         """Return the time, by the session's clock, by which a call of one message must be answered."""
         return self._clock() + checked_timeout(self._settings.timeout_seconds if timeout is None else timeout)
 
+    def remaining(self, expires_at: float) -> float:
+        """Return the seconds until a time of the session's clock; none below zero."""
+        return max(0.0, expires_at - self._clock())
+
     def register(self, function: FunctionLike, timeout: float | None) -> Flow[FunctionInfo]:
         """Send a function, whether or not it was sent before, and return what the server says of it."""
         info = yield from self._register(as_source(function), self._allowance(timeout))

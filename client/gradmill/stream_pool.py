@@ -25,6 +25,7 @@ from gradmill.errors import (
     GradmillError,
     UnavailableError,
     UnsupportedError,
+    client_failed,
     renewed,
 )
 from gradmill.stream_messages import read_answer, write_cancel, write_request
@@ -39,7 +40,7 @@ _IDLE = "STREAM_IDLE"
 Outcome = Buffer | GradmillError
 Done = Callable[[Outcome], None]
 Metadata = tuple[tuple[str, str], ...] | None
-"""What a stream is opened with, such as a token."""
+"""What a stream is opened with, and a call made with, such as a token."""
 
 
 class Link(Protocol):
@@ -64,7 +65,9 @@ class OpenLink(Protocol):
 class SendAlone(Protocol):
     """Sends a request as a call of its own."""
 
-    def __call__(self, body: bytes, timeout_seconds: float | None, done: Done) -> Callable[[], object]:
+    def __call__(
+        self, body: bytes, timeout_seconds: float | None, metadata: Metadata, done: Done
+    ) -> Callable[[], object]:
         """Send a request; ``done`` is called with its outcome. Returns what cancels it."""
 
 
@@ -172,14 +175,20 @@ class StreamPool:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Hold the lock, and afterwards, without it, tell what came of it."""
-        with self._lock:
-            yield
-            finished, self._finished = self._finished, []
-            alone, self._alone = self._alone, []
-        for message in alone:
-            self._call_alone(message)
-        for done, outcome in finished:
-            done(outcome)
+        finished: list[tuple[Done, Outcome]] = []
+        alone: list[_Message] = []
+        try:
+            with self._lock:
+                try:
+                    yield
+                finally:
+                    finished, self._finished = self._finished, []
+                    alone, self._alone = self._alone, []
+        finally:
+            for message in alone:
+                self._call_alone(message)
+            for done, outcome in finished:
+                done(outcome)
 
     def _unanswered(self) -> list[_Message]:
         under_way = itertools.chain.from_iterable(stream.messages.values() for stream in self._streams)
@@ -187,8 +196,8 @@ class StreamPool:
 
     def _watch(self, deadline: float) -> None:
         if deadline < self._next_wake:
-            self._next_wake = deadline
             self._wake_at(deadline)
+            self._next_wake = deadline
 
     def _finish(self, message: _Message, outcome: Outcome) -> None:
         if message.done is not None:
@@ -215,7 +224,14 @@ class StreamPool:
             if message.done is None:
                 self._waiting.popleft()
                 continue
-            stream = self._roomiest(message.metadata)
+            try:
+                stream = self._roomiest(message.metadata)
+            except BaseException as error:  # no stream can be opened, such as for want of a thread
+                self._waiting.popleft()
+                self._finish(message, client_failed(error))
+                if isinstance(error, Exception):
+                    continue
+                raise
             if stream is None:
                 return
             self._waiting.popleft()
@@ -294,9 +310,9 @@ class StreamPool:
                 self._finish(message, outcome)
 
         try:
-            message.cancel_call = self._send_alone(message.body, remaining, done)
-        except GradmillError as error:  # there is no token to send
-            done(error)
+            message.cancel_call = self._send_alone(message.body, remaining, message.metadata, done)
+        except Exception as error:  # noqa: BLE001 - raised here, it would end a thread that others need
+            done(CancelledError("the client is closed") if self._closed else client_failed(error))
 
 
 def _may_come_back(error: GradmillError | None) -> bool:

@@ -337,3 +337,31 @@ def test_functions_that_are_equal_in_name_only_are_kept_apart() -> None:
             assert client.value(f"f{number}", [number, 0]).values == number
         assert client.value(DIGEST, [1, 2]).values == 21.0
         assert threading.active_count() < 20
+
+
+SHORT = Settings(timeout_seconds=0.2)
+
+
+def test_a_call_without_a_timeout_keeps_its_clients() -> None:
+    """A joined call that names no timeout waits no longer than its client allows, whatever becomes of its message."""
+    transport = HeldTransport()
+    with Client(transport, SHORT, coalesces=True) as client, ThreadPoolExecutor(1) as pool:
+        client.gradient("f", [1, 2])
+        transport.is_open = False
+        error = pool.submit(client.gradient, "f", [9, 9]).exception(20)
+        assert isinstance(error, DeadlineExceededError)
+
+
+def test_a_task_without_a_timeout_keeps_its_clients() -> None:
+    """The same for tasks."""
+
+    async def run() -> None:
+        transport = AsyncHeldTransport()
+        async with AsyncClient(transport, SHORT, submit=transport.submit) as client:
+            await client.gradient("f", [1, 2])
+            transport.is_open = False
+            async with asyncio.timeout(20):
+                with pytest.raises(DeadlineExceededError):
+                    await client.gradient("f", [9, 9])
+
+    asyncio.run(run())

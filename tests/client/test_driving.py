@@ -22,14 +22,18 @@ class Hand:
 
     def drive(self, flow: Flow[str]) -> CallbackDriver[str]:
         """Run a flow."""
-        return CallbackDriver(flow, self._submit, self._later, self.outcomes.append)
+        return CallbackDriver(flow, self.submit, self._later, self.outcomes.append)
 
-    def _submit(
+    def submit(
         self, _method: str, body: bytes, _timeout: float | None, done: Callable[[Buffer | GradmillError], None]
     ) -> Callable[[], object]:
+        """Send a message, or fail as its body says."""
         if body == b"refused":
             message = "no token"
             raise InvalidRequestError(message)
+        if body == b"no thread":
+            message = "can't start new thread"
+            raise RuntimeError(message)
         if body == b"at once":
             done(b"answer")
         self.sent.append((body, done))
@@ -81,6 +85,26 @@ def test_a_message_that_cannot_be_sent_is_a_failure() -> None:
     hand = Hand()
     hand.drive(sending(b"refused"))
     assert [type(outcome) for outcome in hand.outcomes] == [InvalidRequestError]
+
+
+def test_a_want_of_threads_is_a_failure() -> None:
+    """What the system refuses when a message is sent, or is to be sent again later, reaches the caller too."""
+
+    def refuse(_seconds: float, _function: Callable[[], None]) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    def waiting() -> Flow[str]:
+        yield Step((), 0.5)
+        return "woken"
+
+    hand = Hand()
+    hand.drive(sending(b"no thread"))
+    hand.drive(sending(b"first", b"no thread"))
+    CallbackDriver(waiting(), hand.submit, refuse, hand.outcomes.append)
+    assert [type(outcome) for outcome in hand.outcomes] == [ServerError] * 3
+    assert all("can't start new thread" in str(outcome) for outcome in hand.outcomes)
+    assert hand.cancelled == 1
 
 
 def test_a_flow_that_waits_is_woken() -> None:

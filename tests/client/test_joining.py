@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+from gradmill.errors import ServerError
 from gradmill.joining import Group, Joiner, Member
 
 
@@ -15,10 +17,13 @@ class Joined:
         self.sent: list[Group[str]] = []
         self.told: dict[bytes, tuple[Group[str], int]] = {}
         self.cancelled = 0
+        self.failures: list[BaseException] = []
         self._soon: list[Callable[[], None]] = []
         self.joiner: Joiner[str] = Joiner(self._send, self._soon.append, maximum_points)
 
     def _send(self, group: Group[str]) -> None:
+        if self.failures:
+            raise self.failures.pop()
         group.cancel = self._cancel
         self.sent.append(group)
 
@@ -184,3 +189,42 @@ def test_a_message_that_all_have_left_is_given_up() -> None:
     joined.joiner.leave(members[2])
     assert joined.cancelled == 1
     assert list(joined.told) == [b"c", b"d"]
+
+
+def test_a_message_that_cannot_be_sent_is_told_to_its_calls() -> None:
+    """Whatever stops a message from being sent, its calls hear of it and later ones are sent."""
+    joined = Joined()
+    joined.meet()
+    joined.failures = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        joined.call(*"abcd")
+    joined.turn()
+    assert list(joined.told) == [b"a", b"b"]
+    assert isinstance(joined.told[b"a"][0].outcome, ServerError)
+    joined.answer(0)
+    joined.call("e")
+    assert joined.messages() == ["c", "d", "e"]
+
+
+def test_an_interrupt_before_calls_are_sent_holds_nobody_up() -> None:
+    """Calls of others are sent when the thread that was about to send them is interrupted."""
+    sent: list[Group[str]] = []
+    interrupts = [False, False]
+
+    def soon(function: Callable[[], None]) -> None:
+        if interrupts.pop():
+            raise KeyboardInterrupt
+        function()
+
+    joiner: Joiner[str] = Joiner(sent.append, soon, 1000)
+    members: list[Member[str]] = [Member(b"", 1, 0.0, lambda _group, _start: None) for _ in range(6)]
+    for member in members[:4]:
+        joiner.add(member)
+    joiner.finish(sent[0], None)
+    joiner.finish(sent[1], None)
+    interrupts.append(True)
+    with pytest.raises(KeyboardInterrupt):
+        joiner.add(members[4])
+    joiner.add(members[5])
+    joiner.finish(sent[2], None)
+    assert [group.count for group in sent] == [1, 1, 2, 1, 1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gradmill as gm
@@ -161,3 +163,69 @@ def test_a_servers_own_failure_is_not_taken_for_a_broken_call(servers: Servers, 
     with pytest.raises(gm.ServerError, match="incident 7"):
         run(target, lambda client: client.register("f"))
     assert calls == 1
+
+
+class _Waiting:
+    """An answer that waits until it is let, of a server without streams.
+
+    Attributes:
+        came: set once a call has come that waits.
+        release: lets it go on.
+    """
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self._answer = fake_answers(FakeService())
+        self.came = threading.Event()
+        self.release = threading.Event()
+
+    def __call__(self, method: str, body: bytes, context: grpc.ServicerContext) -> bytes:
+        if method == self._method:
+            self.came.set()
+            self.release.wait(20)
+        return self._answer(method, body, context)
+
+
+_CALLS: dict[str, Callable[[Any], Any]] = {
+    "ListOperations": lambda client: client.operations(),
+    "Evaluate": lambda client: client.gradient("f", [1, 2]),
+}
+each_way = pytest.mark.parametrize("method", list(_CALLS))
+
+
+@each_way
+def test_closing_ends_the_calls_of_threads(servers: Servers, method: str) -> None:
+    """A call of its own that is under way when its client is closed ends at once, and says why."""
+    waiting = _Waiting(method)
+    client = gm.connect(servers.start(waiting))
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(_CALLS[method], client)
+        assert waiting.came.wait(20)
+        client.close()
+        error = call.exception(10)
+        waiting.release.set()
+    assert isinstance(error, gm.CancelledError)
+    assert "client was closed" in str(error)
+    with pytest.raises(gm.ClientClosedError):
+        _CALLS[method](client)
+
+
+@each_way
+def test_closing_ends_the_calls_of_tasks(servers: Servers, method: str) -> None:
+    """The same for tasks, which are not cancelled themselves."""
+    waiting = _Waiting(method)
+    target = servers.start(waiting)
+
+    async def run() -> None:
+        client = gm.connect_async(target)
+        call = asyncio.create_task(_CALLS[method](client))
+        assert await asyncio.to_thread(waiting.came.wait, 20)
+        await client.close()
+        async with asyncio.timeout(10):
+            with pytest.raises(gm.CancelledError):
+                await call
+
+    try:
+        asyncio.run(run())
+    finally:
+        waiting.release.set()

@@ -14,6 +14,7 @@ from gradmill.errors import (
     GradmillError,
     InvalidRequestError,
     LimitError,
+    ServerError,
     UnavailableError,
     UnsupportedError,
 )
@@ -58,6 +59,7 @@ class Pooled:
         """Start with nothing sent."""
         self.clock = FakeClock()
         self.links: list[FakeLink] = []
+        self.has_no_thread = False
         self.alone: list[bytes] = []
         self.outcomes: dict[int, Buffer | GradmillError] = {}
         self.wakes: list[float] = []
@@ -66,13 +68,21 @@ class Pooled:
     def _open(
         self, metadata: Metadata, received: Callable[[bytes], None], ended: Callable[[GradmillError | None], None]
     ) -> FakeLink:
+        if self.has_no_thread:
+            message = "can't start new thread"
+            raise RuntimeError(message)
         self.links.append(FakeLink(metadata, received, ended))
         return self.links[-1]
 
     def _send_alone(
-        self, body: bytes, timeout_seconds: float | None, done: Callable[[Buffer | GradmillError], None]
+        self,
+        body: bytes,
+        timeout_seconds: float | None,
+        metadata: Metadata,
+        done: Callable[[Buffer | GradmillError], None],
     ) -> Callable[[], object]:
         assert timeout_seconds is None
+        assert metadata == (("authorization", "any"),)
         self.alone.append(body)
         done(b"alone")
         return bool
@@ -278,3 +288,16 @@ def test_a_message_without_a_limit_never_expires() -> None:
     pooled.clock.now = 1e300
     pooled.pool.expire()
     assert pooled.outcomes == {}
+
+
+def test_a_stream_that_cannot_be_opened_fails_its_call_and_no_later_one() -> None:
+    """A moment without a free thread costs the calls of that moment alone."""
+    pooled = Pooled()
+    pooled.has_no_thread = True
+    pooled.submit(1)
+    pooled.submit(2)
+    assert all(isinstance(pooled.outcomes.pop(number), ServerError) for number in (1, 2))
+    pooled.has_no_thread = False
+    pooled.submit(3)
+    pooled.links[0].answer(3)
+    assert pooled.outcomes == {3: digest(3)}
