@@ -35,7 +35,9 @@ def connect(
         timeout: seconds allowed for each message when a call names no timeout of its own; infinity for no limit.
         tls: how to speak TLS, such as ``gradmill.TLS(certificate_authority="ca.pem")``; None speaks in clear.
         token: sent with each message as ``authorization: Bearer ...``; or, for tokens that are replaced, a function
-            that returns the one to send, asked before each message.
+            that returns the one to send, asked before each message by the thread or task that makes the call (and for
+            ``stream``, by whichever sends). With a function, calls are not joined into messages: each caller may have
+            a token of its own.
         token_in_clear: whether a token may be sent without TLS to another machine.
         credentials: gRPC's own, such as ``grpc.ssl_channel_credentials(...)``, instead of ``tls``.
         retries: when a message that failed is sent again.
@@ -52,7 +54,7 @@ def connect(
     settings = _settings(timeout, retries, batching)
     limit = _UNLIMITED if maximum_message_bytes is None else maximum_message_bytes
     access = _access(target, tls, token, credentials, token_in_clear=token_in_clear)
-    return Client(NetworkTransport(target, access, limit), settings, coalesces=True)
+    return Client(NetworkTransport(target, access, limit), settings, coalesces=not callable(token))
 
 
 def connect_async(
@@ -77,7 +79,7 @@ def connect_async(
     limit = _UNLIMITED if maximum_message_bytes is None else maximum_message_bytes
     access = _access(target, tls, token, credentials, token_in_clear=token_in_clear)
     transport = AsyncNetworkTransport(target, access, limit)
-    return AsyncClient(transport, settings, submit=transport.submit)
+    return AsyncClient(transport, settings, submit=None if callable(token) else transport.submit)
 
 
 def local(*, timeout: float = DEFAULT_TIMEOUT_SECONDS, batching: Batching | None = None) -> Client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import grpc
 import numpy as np
 import pytest
 from gradmill.v1 import gradient_service_pb2 as service
+from gradmill.wire import read_array
 
 from tests.client.fakes import FakeService
 from tests.client.raw_servers import Servers, both, fake_answers, serving
@@ -233,3 +235,65 @@ def test_a_program_that_never_closes_just_ends(servers: Servers) -> None:
 def test_a_forked_child_has_streams_of_its_own(servers: Servers) -> None:
     """A forked child can call, and its parent still can."""
     assert _run(_FORKED, StreamingService().start(servers)) == ["43.0", "65.0"]
+
+
+class _Callers:
+    """A server that notes whose points come with whose token."""
+
+    def __init__(self) -> None:
+        """Have heard of nobody."""
+        self.heard: list[tuple[float, str]] = []
+        fake = FakeService()
+        fake.compute_microseconds = 1  # so little that calls would wait to be joined
+        self._answer = fake_answers(fake)
+
+    def __call__(self, method: str, body: bytes, context: grpc.ServicerContext) -> bytes:
+        """Answer after a while, so that other calls come meanwhile."""
+        if method == "Evaluate":
+            request = service.EvaluateRequest.FromString(body)
+            token = dict(context.invocation_metadata())["authorization"]
+            rows = read_array(request.points.matrix, "points")
+            self.heard += [(row[0], str(token)) for row in rows]
+            time.sleep(0.005)
+        return self._answer(method, body, context)
+
+    def check(self) -> None:
+        """Check that every caller's points came with its own token."""
+        assert len(self.heard) == 1 + 8 * 4
+        assert all(token == f"Bearer {number:g}" for number, token in self.heard)
+
+
+CALLER = contextvars.ContextVar("CALLER", default=0)
+
+
+def test_the_token_of_each_thread_goes_with_its_own_calls(servers: Servers) -> None:
+    """A token that depends on the thread which calls never goes with the points of another."""
+    callers = _Callers()
+
+    def use(client: gm.Client, number: int) -> None:
+        CALLER.set(number)
+        for _ in range(4):
+            client.gradient("f", [number, 2])
+
+    with gm.connect(servers.start(callers), token=lambda: str(CALLER.get())) as client, ThreadPoolExecutor(8) as pool:
+        client.gradient("f", [0, 2])
+        list(pool.map(lambda number: use(client, number), range(8)))
+    callers.check()
+
+
+def test_the_token_of_each_task_goes_with_its_own_calls(servers: Servers) -> None:
+    """The same for tasks."""
+    callers = _Callers()
+
+    async def use(client: gm.AsyncClient, number: int) -> None:
+        CALLER.set(number)
+        for _ in range(4):
+            await client.gradient("f", [number, 2])
+
+    async def run() -> None:
+        async with gm.connect_async(servers.start(callers), token=lambda: str(CALLER.get())) as client:
+            await client.gradient("f", [0, 2])
+            await asyncio.gather(*(use(client, number) for number in range(8)))
+
+    asyncio.run(run())
+    callers.check()
