@@ -172,7 +172,10 @@ class Assembler:
             found = {name: self._division.divided(array[rows], axes) for name, array in arrays.items()}
             kinds[kind.name] = found if len(found) > 1 else next(iter(found.values()))
         flags = self._flags[start:stop].copy()
-        return Result(values=kinds.pop("value", None), point_flags=flags, **self._common, **kinds)
+        common = dict(self._common)
+        if isinstance(common["jacobian_mode"], dict):  # each caller's own, which it may change
+            common["jacobian_mode"] = dict(common["jacobian_mode"])
+        return Result(values=kinds.pop("value", None), point_flags=flags, **common, **kinds)
 
     def _prepare_parts(self) -> None:
         """Make once what all parts need; several threads may, at a time, so what says that it is there comes last."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +54,12 @@ class Session:
         self._environment = Environment(clock, settings.retries, Budget(settings.retries.budget))
         self._known: OrderedDict[bytes, FunctionInfo] = OrderedDict()
         self._lock = threading.Lock()  # guards _known
+        self._patterns = PatternMemory()
+        _SESSIONS.add(self)
+
+    def forget_parent(self) -> None:
+        """Start anew in a process that was forked, where another thread of the parent may have held a lock."""
+        self._lock = threading.Lock()
         self._patterns = PatternMemory()
 
     def evaluate(self, function: FunctionLike, points: object, wish: Wish) -> Flow[Result]:
@@ -283,3 +291,15 @@ class _Job:
                 self._plan.wish.progress(self._done, self._plan.batch.count)
 
         return deliver
+
+
+_SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _forget_parent() -> None:
+    for session in list(_SESSIONS):
+        session.forget_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)

@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
 from gradmill.answers import read_evaluation
-from gradmill.descriptions import FunctionInfo
+from gradmill.descriptions import FunctionInfo, OutputInfo
 from gradmill.errors import GradmillError, ServerError
 from gradmill.graph import FLOAT32, FLOAT64, Input
+from gradmill.joined_plans import JoinedPlan
 from gradmill.plans import ArrayKey
 from gradmill.points import pack_points
+from gradmill.settings import Batching
+from gradmill.sources import as_source
 from gradmill.v1 import gradient_service_pb2 as service
 from gradmill.v1 import graph_pb2
 from gradmill.wire import array_message, read_array
+from gradmill.wishes import as_wish
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,6 +106,27 @@ def test_damaged_answers_are_never_read_as_more_than_the_library_reads(data: st.
         for entry in response.results
     }
     assert set(said[0]) == keys
+
+
+def test_a_part_of_a_joined_answer_shares_nothing_with_the_others() -> None:
+    """What one caller does to its result changes no result of the callers whose calls travelled with it."""
+    function = FunctionInfo(bytes(32), (Input("x"),), (OutputInfo("a", ()), OutputInfo("b", ())), 1)
+    wish = as_wish("jacobian", None, None, None)
+    assembler = JoinedPlan(as_source(bytes(32)), function, wish, Batching()).assembler(2)
+    response = service.EvaluateResponse(digest=bytes(32))
+    for output in "ab":
+        response.results.add(
+            derivative=service.DERIVATIVE_JACOBIAN,
+            output=output,
+            array=array_message(np.ones((2, 1))),
+            mode=service.MODE_REVERSE,
+        )
+    assembler.add(0, 2, response.SerializeToString())
+    first, second = (assembler.part(row, row + 1, is_one_point=True, by_name=False) for row in range(2))
+    first.jacobian_mode["a"] = "changed"
+    first.jacobian["a"][0] = 7.0
+    assert second.jacobian_mode == {"a": "reverse", "b": "reverse"}
+    assert second.jacobian["a"].tolist() == [1.0]
 
 
 def _info(element_type: int) -> FunctionInfo:

@@ -210,10 +210,11 @@ import gradmill as gm
 client = gm.connect(sys.argv[1])
 client.value("f", [1, 2])
 sys.stdout.flush()
-child = os.fork()
-if child == 0:
-    print(client.value("f", [3, 4]).values, flush=True)
-    os._exit(0)
+with client._session._lock, client._session._patterns._lock:  # as another thread of the parent may
+    child = os.fork()
+    if child == 0:
+        print(client.value("f", [3, 4]).values, flush=True)
+        os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 print(client.value("f", [5, 6]).values)
 """
