@@ -47,7 +47,11 @@ class CallbackDriver(Generic[T]):
                 return
             self._is_running = True
         while (entry := self._next()) is not None:
-            self._advance(entry[0])
+            try:
+                self._advance(entry[0])
+            except BaseException as error:  # an interrupt of a thread that may not be the one which waits
+                self._end(client_failed(error))
+                raise
 
     def _next(self) -> tuple[Answer | None] | None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from gradmill.driving import CallbackDriver
 from gradmill.errors import GradmillError, InvalidRequestError, ServerError, UnavailableError
 from gradmill.flows import Call, Flow, Step
@@ -105,6 +106,20 @@ def test_a_want_of_threads_is_a_failure() -> None:
     assert [type(outcome) for outcome in hand.outcomes] == [ServerError] * 3
     assert all("can't start new thread" in str(outcome) for outcome in hand.outcomes)
     assert hand.cancelled == 1
+
+
+def test_an_interrupt_ends_the_flow_that_it_meets() -> None:
+    """A thread that is interrupted while it takes an answer for another caller leaves that one no riddle."""
+
+    def interrupted() -> Flow[str]:
+        yield Step((Call(0, "Evaluate", b"first", None),))
+        raise KeyboardInterrupt
+
+    hand = Hand()
+    hand.drive(interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        hand.sent[0][1](b"1")
+    assert [type(outcome) for outcome in hand.outcomes] == [ServerError]
 
 
 def test_a_flow_that_waits_is_woken() -> None:
