@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 from gradmill_server.serving.errand import Errand
-from gradmill_server.serving.errors import QueueFull, ShuttingDown
+from gradmill_server.serving.errors import DeadlineTooShort, QueueFull, QueueTooSlow, ShuttingDown
 from gradmill_server.serving.pool import WorkerPool
 from gradmill_server.serving.single_flight import Abandoned
 from gradmill_server.serving.work_queue import QueueLimits
@@ -193,3 +193,30 @@ def test_a_slow_moment_does_not_refuse_for_ever() -> None:
             return sum([(await pool.run(lambda: 1, errand(0.05))).value for _ in range(20)])
 
     assert asyncio.run(scenario()) == 20
+
+
+def test_what_is_late_by_itself_is_the_deadlines_fault_and_else_the_queues() -> None:
+    """Before busy workers, work too long for its deadline is told so, and so is work that would wait too long."""
+
+    async def scenario() -> list[type[BaseException]]:
+        async with _pool(queue_length=100) as pool:
+            gate = threading.Event()
+            running = asyncio.create_task(pool.run(gate.wait))
+            await until(lambda: pool.busy == 1)
+
+            def errand(seconds: float, remaining: float) -> Errand:
+                return Errand("caller", b"f", seconds, seconds, time.monotonic() + remaining)
+
+            waiting = asyncio.create_task(pool.run(lambda: 1, errand(20.0, 60.0)))
+            await until(lambda: pool.waiting == 1)
+            refused = await asyncio.gather(
+                pool.run(lambda: 1, errand(15.0, 10.0)),
+                pool.run(lambda: 1, errand(9.999, 10.0)),
+                pool.run(lambda: 1, errand(1.0, 10.0)),
+                return_exceptions=True,
+            )
+            gate.set()
+            await asyncio.gather(running, waiting)
+            return [type(each) for each in refused if isinstance(each, BaseException)]
+
+    assert asyncio.run(scenario()) == [DeadlineTooShort, DeadlineTooShort, QueueTooSlow]

@@ -199,9 +199,10 @@ class WorkerPool:
             raise DeadlineTooShort.against(errand.sure_seconds, remaining)
         if self._busy < self.workers:
             return
-        total = self._slowness * (self._queue.seconds_before(errand) / self.workers + errand.seconds) + _MARGIN_SECONDS
+        own = self._slowness * errand.seconds + _MARGIN_SECONDS
+        total = own + self._slowness * self._queue.seconds_before(errand) / self.workers
         if total > remaining:
-            raise _too_slow(total, remaining, self._retry_seconds())
+            raise _too_late(own, total, remaining, self._retry_seconds())
 
     def _retry_seconds(self) -> float:
         """Return about how long half of the queue takes to clear."""
@@ -298,14 +299,28 @@ def _reason_against(job: _Job, now: float, slowness: float) -> BaseException | N
     needed = slowness * job.errand.seconds
     if job.errand.sure_seconds and needed > remaining:
         # Work that is sure to be thrown away would only make the work behind it late as well.
-        return _too_slow(needed, remaining, _RETRY_BOUNDS_SECONDS[0])
+        waited = now - job.submitted
+        return _too_late(needed, needed + waited, remaining + waited, _RETRY_BOUNDS_SECONDS[0])
     return None
 
 
-def _too_slow(needed: float, remaining: float, retry_seconds: float) -> QueueTooSlow:
-    """Return the refusal of what would be late, in round figures: one answer then does for many refusals."""
-    seconds = (float(f"{max(0.0, value):.1g}") for value in (needed, remaining, retry_seconds))
-    return QueueTooSlow.beyond(next(seconds), next(seconds), retry_seconds=next(seconds))
+def _too_late(own: float, total: float, remaining: float, retry_seconds: float) -> DeadlineTooShort | QueueTooSlow:
+    """Return the refusal of what would be late: the deadline's fault where the work alone is too long for it.
+
+    Args:
+        own: the seconds that the work takes by itself.
+        total: those until it is done.
+        remaining: those that there were when it came.
+        retry_seconds: after how long trying again is worth it.
+    """
+    if own > remaining:
+        return DeadlineTooShort.against(_round(own), _round(remaining))
+    return QueueTooSlow.beyond(_round(total), _round(remaining), retry_seconds=_round(retry_seconds))
+
+
+def _round(seconds: float) -> float:
+    """Return round figures, of which there are few: one answer then does for many refusals."""
+    return float(f"{max(0.0, seconds):.1g}")
 
 
 def _joined(taken: Taken[_Job], wanted: int) -> Joined:
