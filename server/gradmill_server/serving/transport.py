@@ -123,11 +123,12 @@ class HealthReport(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # its
         """Yield a service's state now and at each change, until the server drains."""
         told: health_pb2.HealthCheckResponse.ServingStatus | None = None
         while True:
-            changed = self._changed
+            # Before the state is told: what changes while it is sent is told next.
+            changed, drained = self._changed, self._drained
             if (status := self._status(request.service)) != told:
                 told = status
                 yield health_pb2.HealthCheckResponse(status=status)
-            if self._drained:
+            if drained:
                 return
             await changed.wait()
 
