@@ -265,3 +265,15 @@ def test_scarce_memory_takes_it_away() -> None:
             assert results(await handler.evaluate(body, CallContext()))[0].tolist() == [48.0]
 
     asyncio.run(scenario())
+
+
+def test_calls_that_never_take_it_leave_nothing_behind() -> None:
+    """Known calls of too many points for the shortest road are not remembered for it, however many kinds."""
+
+    async def scenario() -> int:
+        async with handling(_INLINE) as handler:
+            for points in range(70, 170):
+                await _learned(handler, _body("x1", np.ones((points, 1)), (VALUE,)))
+            return handler.small_kinds
+
+    assert asyncio.run(scenario()) == 0

@@ -266,6 +266,11 @@ class Handler:
         """Return the failure of a call that was refused before it came here, and count and log it."""
         return self._answering.failure(method, error, context)
 
+    @property
+    def small_kinds(self) -> int:
+        """How many kinds of small calls are remembered, those of one length counted once."""
+        return len(self._small_calls)
+
     def forget_small_calls(self) -> None:
         """Give back the memory that small calls are answered in."""
         self._small_calls.clear()

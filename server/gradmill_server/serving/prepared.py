@@ -35,6 +35,7 @@ class PreparedCall:
         node_count: the values computed at each point.
         point_bytes: the bytes of the results at one point.
         writer: writes the answers.
+        held_bytes: the bytes of its function and its program.
         hits: how often it was asked for.
     """
 
@@ -47,12 +48,8 @@ class PreparedCall:
     node_count: int
     point_bytes: int
     writer: AnswerWriter
+    held_bytes: int
     hits: int = 0
-
-    @property
-    def held_bytes(self) -> int:
-        """The bytes of its function and its program."""
-        return self.function.byte_size + self.kept.program.byte_size
 
     def fits(self, envelope: Envelope) -> bool:
         """Whether the points have the function's shape and type; what does not is for the parser to refuse."""
@@ -100,6 +97,7 @@ class PreparedCalls:
             program.program.node_count,
             program.program.point_bytes,
             AnswerWriter(layout),
+            function.function.byte_size + program.program.byte_size,
         )
         # What it keeps alive counts, for it may outlive the entries of its function and program.
         self._calls.put(tenant, envelope.head, prepared, _BYTES + len(envelope.head) + prepared.held_bytes)

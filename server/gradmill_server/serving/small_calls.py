@@ -81,6 +81,10 @@ class SmallCalls:
         self._is_open = quotas.is_unlimited and sys.byteorder == "little"
         self._kinds: OrderedDict[Key, list[_Kind]] = OrderedDict()
 
+    def __len__(self) -> int:
+        """Return how many requests are told apart by their length, tenant and function."""
+        return len(self._kinds)
+
     def answer(self, method: str, body: bytes, tenant: str, function: bytes = b"") -> SmallAnswer | None:
         """Return the answer to a request, or None when it is to take the longer road.
 
@@ -128,8 +132,7 @@ class SmallCalls:
         if prepared.held_bytes > _LARGEST_HELD_BYTES:
             return
         key = (tenant, b"" if envelope.is_own else envelope.function, end - begin)
-        alike = self._kinds.setdefault(key, [])
-        self._kinds.move_to_end(key)
+        alike = self._kinds.get(key, [])
         stop = envelope.start + envelope.rows * envelope.columns * envelope.element_type.size
         before, after = body[begin : envelope.start], body[stop:end]
         if any(kind.before == before and kind.after == after for kind in alike):
@@ -137,6 +140,9 @@ class SmallCalls:
         resident = prepared.kept.program.resident(envelope.rows, self._limits)
         if resident is None:
             return
+        # Only now: what never takes this road must not be remembered for it.
+        self._kinds[key] = alike
+        self._kinds.move_to_end(key)
         alike.append(
             _Kind(
                 before,
