@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradmill_server.engine.checkpoints import Checkpoint
 from gradmill_server.engine.errors import Cancelled
+from gradmill_server.engine.ir import FloatArray
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.points import PointBatch
 from gradmill_server.engine.program import Evaluation
@@ -97,26 +99,20 @@ class PreparedPass:
     def alone(self) -> Computed:
         """Compute it by itself. Raises EngineError."""
         began = time.monotonic()
-        context, prepared = self.context, self.prepared
+        context = self.context
         context.checkpoint()
-        points = PointBatch(prepared.inputs, self.envelope.rows, matrix=self.envelope.matrix())
+        matrix = self.envelope.matrix()
         bound = time.monotonic()
-        note = self.guard.begin(prepared.function.digest, Work.PASS, context.deadline)
-        try:
-            evaluation = prepared.kept.program.evaluate(points, self.limits, context.checkpoint)
-        finally:
-            self.guard.end(note)
+        evaluation = self._evaluated(matrix, context.deadline, context.checkpoint)
         context.checkpoint()
         computed = time.monotonic()
-        prepared.kept.cost.learn(points.count, computed - bound)
         spent = Spent(began - self.submitted, 0.0, computed - bound, bound - began)
-        return self._answer(evaluation, spent, computed)._replace(pass_calls=1, pass_points=points.count)
+        return self._answer(evaluation, spent, computed)._replace(pass_calls=1, pass_points=self.points)
 
     def _together(self, companions: Sequence[PreparedPass]) -> list[Computed | BaseException]:
         began = time.monotonic()
         matrix = np.concatenate([companion.envelope.matrix() for companion in companions])
         bound = time.monotonic()
-        points = PointBatch(self.prepared.inputs, len(matrix), matrix=matrix)
 
         def checkpoint() -> None:
             if not any(companion.wanted() for companion in companions):
@@ -124,10 +120,8 @@ class PreparedPass:
                 raise Cancelled(message)
 
         latest = max(companion.context.deadline for companion in companions)
-        with guarded(self.guard, self.prepared.function.digest, Work.PASS, latest):
-            evaluation = self.prepared.kept.program.evaluate(points, self.limits, checkpoint)
+        evaluation = self._evaluated(matrix, latest, checkpoint)
         computed = time.monotonic()
-        self.prepared.kept.cost.learn(len(matrix), computed - bound)
         answers: list[Computed] = []
         start = 0
         for companion in companions:
@@ -137,6 +131,16 @@ class PreparedPass:
             answers.append(companion._answer(part, spent, time.monotonic()))  # noqa: SLF001  its kind
         answers[0] = answers[0]._replace(pass_calls=len(companions), pass_points=len(matrix))
         return [*answers]
+
+    def _evaluated(self, matrix: FloatArray, deadline: float, checkpoint: Checkpoint) -> Evaluation:
+        """Evaluate at points of one call or of several, and learn what that takes."""
+        kept = self.prepared.kept
+        points = PointBatch(self.prepared.inputs, len(matrix), matrix=matrix)
+        began = time.monotonic()
+        with guarded(self.guard, self.prepared.function.digest, Work.PASS, deadline):
+            evaluation = kept.program.evaluate(points, self.limits, checkpoint)
+        kept.cost.learn(points.count, time.monotonic() - began)
+        return evaluation
 
     def _answer(self, evaluation: Evaluation, spent: Spent, computed: float) -> Computed:
         """Return the answer, given the time at which its results were there."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from gradmill_server.serving.errors import DeadlineTooShort
 
 _FIRST_SECONDS_PER_CALL = 20e-6
 _FIRST_SECONDS_PER_NODE = 2e-9
@@ -68,6 +71,15 @@ class LearnedCost:
         self._per_point = max(0.0, self._per_point + step * scaled / _POINTS_SCALE)
         self._trust = 1.0
         self.measured += 1
+
+    @contextmanager
+    def doubted(self) -> Iterator[None]:
+        """Hear of refusals that rest on this estimate while a block runs."""
+        try:
+            yield
+        except DeadlineTooShort:
+            self.refused()
+            raise
 
     def refused(self) -> None:
         """Trust the estimate a little less, since nothing was measured that could correct it; a hundred times a second.

@@ -17,12 +17,11 @@ import numpy as np
 from gradmill_server.engine.limits import Limits
 from gradmill_server.engine.points import PointBatch
 from gradmill_server.engine.program import Evaluation, Program
-from gradmill_server.engine.wants import SPARSE, WITH_DIRECTIONS, Want
+from gradmill_server.engine.wants import SPARSE, WITH_DIRECTIONS, Kind, Want
 from gradmill_server.serving.batch_pass import Computed, PreparedPass
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.costs import LearnedCost
 from gradmill_server.serving.errand import Errand
-from gradmill_server.serving.errors import DeadlineTooShort
 from gradmill_server.serving.functions import FunctionStore, Lookup
 from gradmill_server.serving.guard import Guard, Work, guarded
 from gradmill_server.serving.pool import Completed, WorkerPool
@@ -87,7 +86,7 @@ class Evaluator:
             inline_seconds: the predicted seconds up to which a pass runs on the event loop.
         """
         self.functions = functions
-        self.programs = programs
+        self._programs = programs
         self._calls = calls
         self._small_calls = small_calls
         self._pool = pool
@@ -170,11 +169,8 @@ class Evaluator:
         """
         self._guard.check(prepared.function.digest)
         cost = prepared.kept.cost
-        try:
+        with cost.doubted():
             self._pool.check_in_time(_errand(context, prepared.function.digest, cost, envelope.rows))
-        except DeadlineTooShort:
-            cost.refused()
-            raise
 
     async def evaluate_prepared(self, envelope: Envelope, prepared: PreparedCall, context: CallContext) -> bytes:
         """Return the bytes of the answer to a prepared call, computed by a worker, perhaps together with others.
@@ -186,20 +182,19 @@ class Evaluator:
         cost = prepared.kept.cost
         errand = _errand(context, prepared.function.digest, cost, envelope.rows)
         passenger = PreparedPass(prepared, envelope, context, self._limits, self._guard)
-        try:
+        with cost.doubted():
             completed: Completed[Computed] = await self._pool.carry(passenger, errand)
-        except DeadlineTooShort:
-            cost.refused()
-            raise
-        self._count(prepared, completed.value, completed.queue_seconds, completed.joined)
+        self._telemetry.looked_up("function", Outcome.HIT)
+        self._telemetry.looked_up("program", Outcome.HIT)
+        self._count(prepared.kinds, prepared.node_count, completed.value, completed.queue_seconds, completed.joined)
         return completed.value.body
 
-    def _count(self, prepared: PreparedCall, computed: Computed, queue_seconds: float, joined: Joined) -> None:
+    def _count(
+        self, kinds: Sequence[Kind], node_count: int, computed: Computed, queue_seconds: float, joined: Joined
+    ) -> None:
         telemetry = self._telemetry
-        telemetry.looked_up("function", Outcome.HIT)
-        telemetry.looked_up("program", Outcome.HIT)
-        telemetry.wishes_granted(prepared.kinds)
-        telemetry.points_computed(computed.points, computed.points * prepared.node_count)
+        telemetry.wishes_granted(kinds)
+        telemetry.points_computed(computed.points, computed.points * node_count)
         telemetry.stage_finished(Stage.QUEUE, queue_seconds)
         telemetry.stage_finished(Stage.COMPUTE, computed.compute_seconds)
         telemetry.stage_finished(Stage.ENCODE, computed.encode_seconds)
@@ -216,7 +211,7 @@ class Evaluator:
             EngineError: the call's failure.
         """
         context.checkpoint()
-        found = await self.programs.find(lookup.function, call.wants, call.options, context)
+        found = await self._programs.find(lookup.function, call.wants, call.options, context)
         if envelope is not None and _is_plain(call):
             self._calls.keep(envelope, context.tenant, lookup, found)
         points = call.points.rows(self._limits.maximum_points)
@@ -231,20 +226,12 @@ class Evaluator:
 
         cost = found.kept.cost
         errand = _errand(context, lookup.function.digest, cost, points)
-        try:
+        with cost.doubted():
             completed = await self._pool.run(work, errand, still_wanted=lambda: not context.cancelled)
-        except DeadlineTooShort:
-            cost.refused()
-            raise
-        computed = completed.value
-        self._telemetry.wishes_granted(want.kind for want in call.wants)
-        self._telemetry.points_computed(computed.points, computed.points * found.program.node_count)
-        self._telemetry.stage_finished(Stage.QUEUE, earlier_queue + completed.queue_seconds)
-        self._telemetry.stage_finished(Stage.COMPUTE, computed.compute_seconds)
-        self._telemetry.stage_finished(Stage.ENCODE, computed.encode_seconds)
-        self._telemetry.call_placed(Joined.KIND)
-        self._telemetry.pass_finished(1, computed.points)
-        return computed.body
+        kinds = tuple(want.kind for want in call.wants)
+        queue_seconds = earlier_queue + completed.queue_seconds
+        self._count(kinds, found.program.node_count, completed.value, queue_seconds, completed.joined)
+        return completed.value.body
 
     def _compute(
         self,
@@ -282,7 +269,7 @@ class Evaluator:
             seconds=seconds,
         )
         body, encode_seconds = write_evaluate(answer, call.encoding)
-        return Computed(body, points.count, computed - bound, encode_seconds)
+        return Computed(body, points.count, computed - bound, encode_seconds, pass_calls=1, pass_points=points.count)
 
     def _evaluated(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import nullcontext
 from functools import cached_property, partial
 
 from gradmill_server.engine.errors import EngineError, UnsupportedWish, quote
@@ -33,7 +33,6 @@ from gradmill_server.serving.streams import METHOD as STREAM_METHOD
 from gradmill_server.serving.streams import EvaluateStream, Read, StreamParts, Write
 from gradmill_server.serving.telemetry import SILENT, Telemetry
 from gradmill_server.serving.wire import requests, responses
-from gradmill_server.serving.wire.bulk import RequestType
 from gradmill_server.serving.wire.envelope import Envelope
 from gradmill_server.serving.wire.functions import DigestReference
 from gradmill_server.serving.work_queue import QueueLimits
@@ -49,7 +48,6 @@ class Handler:
         cache: what is kept between calls.
         pool: the threads that compile and compute.
         admission: what is being answered.
-        quotas: what callers are charged by.
         memory: how much memory is in use, as far as somebody looks.
     """
 
@@ -58,7 +56,6 @@ class Handler:
     ) -> None:
         """Start the workers; needs a running event loop. `close` ends them."""
         self.settings = settings
-        self.quotas = quotas
         self.cache = ByteBoundedCache(settings.cache_bytes, settings.tenant_cache_bytes)
         self.pool = WorkerPool(
             workers=settings.workers or processors(),
@@ -202,7 +199,8 @@ class Handler:
     async def _evaluate(self, envelope: Envelope | None, body: bytes, context: CallContext) -> bytes:
         parse = partial(requests.read_evaluate, maximum_wants=self.settings.maximum_wants)
         # Points that were found without parsing leave no room for much else.
-        async with self._room(requests.EVALUATE_REQUEST, body, context) if envelope is None else nullcontext():
+        room = self._reader.room(requests.EVALUATE_REQUEST, body, context.caller)
+        async with room if envelope is None else nullcontext():
             function, call = await self._reader.read(body, parse, context.caller)
             context.checkpoint()
             lookup = await self._functions.find(function, context)
@@ -210,7 +208,7 @@ class Handler:
 
     async def _register_function(self, body: bytes, context: CallContext) -> bytes:
         parse = partial(requests.read_register, maximum_wants=self.settings.maximum_wants)
-        async with self._room(requests.REGISTER_REQUEST, body, context):
+        async with self._reader.room(requests.REGISTER_REQUEST, body, context.caller):
             call = await self._reader.read(body, parse, context.caller)
             function = (await self._functions.find(call.function, context)).function
         context.checkpoint()
@@ -221,7 +219,7 @@ class Handler:
         )
 
     async def _explain(self, body: bytes, context: CallContext) -> bytes:
-        async with self._room(requests.EXPLAIN_REQUEST, body, context):
+        async with self._reader.room(requests.EXPLAIN_REQUEST, body, context.caller):
             call = await self._reader.read(body, requests.read_explain, context.caller)
             return await self._explained(call, context)
 
@@ -254,9 +252,6 @@ class Handler:
     @cached_property
     def _operations(self) -> bytes:
         return responses.write_operations()
-
-    def _room(self, message: RequestType, body: bytes, context: CallContext) -> AbstractAsyncContextManager[None]:
-        return self._reader.room(message, body, context.caller)
 
     async def _worked(self, work: Callable[[], bytes], context: CallContext, function: bytes) -> bytes:
         errand = Errand(context.caller, function)

@@ -57,7 +57,7 @@ _COUNTED_TOGETHER = 64
 
 
 class _Tally:
-    """What one thread has counted. Only that thread writes here, so nothing is lost and no lock is needed."""
+    """What one thread has counted. Only that thread writes here, so nothing is lost."""
 
     __slots__ = ("counters", "histograms", "lock", "small_calls", "sums")
 

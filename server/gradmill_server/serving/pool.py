@@ -42,14 +42,12 @@ class Completed(NamedTuple, Generic[T]):
         queue_seconds: how long it waited for a worker.
         work_seconds: how long the work took.
         joined: whether it was done together with others, or why not.
-        companions: how many jobs were done together, itself included.
     """
 
     value: T
     queue_seconds: float
     work_seconds: float
     joined: Joined = Joined.KIND
-    companions: int = 1
 
 
 class Passenger(Protocol):
@@ -132,11 +130,6 @@ class WorkerPool:
     def waiting(self) -> int:
         """The number of jobs that wait now."""
         return len(self._queue)
-
-    @property
-    def waiting_seconds(self) -> float:
-        """What all that waits now will take, in seconds of one worker, as predicted."""
-        return self._queue.seconds
 
     async def run(
         self, work: Callable[[], T], errand: Errand = SOMETHING, *, still_wanted: Callable[[], bool] = _always
@@ -287,7 +280,7 @@ def _outcomes(taken: Taken[_Job], slowness: float) -> list[Completed[Any] | Base
         if isinstance(value, BaseException):
             outcomes.append(value)
         else:
-            outcomes.append(Completed(value, started - job.submitted, seconds, joined, len(wanted)))
+            outcomes.append(Completed(value, started - job.submitted, seconds, joined))
     return outcomes
 
 

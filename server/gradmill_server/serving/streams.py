@@ -18,12 +18,13 @@ from gradmill_server.serving.answering import Answering
 from gradmill_server.serving.call import CallContext
 from gradmill_server.serving.errors import RequestMalformed, ShuttingDown, StreamIdle
 from gradmill_server.serving.evaluation import Evaluator, Opened
+from gradmill_server.serving.prepared import PreparedCall
 from gradmill_server.serving.reading import Reader, Release, no_room
 from gradmill_server.serving.settings import Settings
 from gradmill_server.serving.small_calls import LONGEST_REQUEST_BYTES
 from gradmill_server.serving.status import RpcFailure, status_of
 from gradmill_server.serving.wire import requests, responses
-from gradmill_server.serving.wire.envelope import StreamEnvelope, open_stream_message, sequence_of
+from gradmill_server.serving.wire.envelope import Envelope, StreamEnvelope, open_stream_message, sequence_of
 from gradmill_server.serving.wire.functions import FunctionReference
 
 METHOD = "EvaluateStream"
@@ -169,8 +170,8 @@ class EvaluateStream:
             opened = self._parts.evaluator.opened(
                 body, message.begin, message.end, self._context.tenant, self._last_written
             )
-            if opened.prepared is not None:
-                await self._take_prepared(message, opened)
+            if opened.envelope is not None and opened.prepared is not None:
+                await self._take_prepared(message, opened.envelope, opened.prepared)
                 return
         await self._take_parsed(body, opened)
 
@@ -191,19 +192,14 @@ class EvaluateStream:
         self._ready_bytes += len(answer)
         await self._line_up(_Pending(sequence, answer))
 
-    async def _take_prepared(self, message: StreamEnvelope, opened: Opened) -> None:
-        envelope, prepared = opened
-        assert envelope is not None and prepared is not None  # noqa: PT018,S101  what makes it prepared
+    async def _take_prepared(self, message: StreamEnvelope, envelope: Envelope, prepared: PreparedCall) -> None:
         self._last_written, self._last_function = envelope.function, None
         evaluator = self._parts.evaluator
         context = self._context.part(self._parts.settings.maximum_deadline_seconds, message.timeout_seconds)
         if not evaluator.belongs_here(envelope, prepared):
             work = partial(evaluator.evaluate_prepared, envelope, prepared, context)
             size = message.end - message.begin
-            self._tasks += 1
-            await self._line_up(
-                _Pending(message.sequence, asyncio.create_task(self._answer(message.sequence, size, context, work)))
-            )
+            await self._begin(_Answering(message.sequence, self._answer(message.sequence, size, context, work)))
             return
         await evaluator.turn()
         work_here = partial(evaluator.evaluate_here, envelope, prepared, context)

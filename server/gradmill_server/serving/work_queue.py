@@ -117,11 +117,6 @@ class WorkQueue(Generic[W]):
         """Return how many pieces of work wait."""
         return self._length
 
-    @property
-    def callers(self) -> int:
-        """The number of callers for whom something waits."""
-        return len(self._callers)
-
     def seconds_before(self, errand: Errand) -> float:
         """Return about how many seconds of work will be done before an errand that comes now."""
         caller = self._callers.get(errand.caller)

@@ -109,11 +109,8 @@ class AnswerWriter:
                 before, after = next(each)
                 array = result.array
                 parts += (before, array if array.flags.c_contiguous else np.ascontiguousarray(array), after)
-        flags = point_flags.tobytes()
-        if flags.count(0) != count:
-            parts.append(_bytes_field(Response.POINT_FLAGS_FIELD_NUMBER, flags))
-        parts.append(self._outcomes[outcome])
-        parts.append(_timings(*[round(seconds * _MICROSECONDS) for seconds in spent]))
+        timings = _timings(*[round(seconds * _MICROSECONDS) for seconds in spent])
+        parts += (_flags(point_flags), self._outcomes[outcome], timings)
         return b"".join(parts)
 
     def resident(self, evaluation: Evaluation) -> Callable[[int, int], bytes]:
@@ -123,22 +120,16 @@ class AnswerWriter:
         waited for nothing.
         """
         arrays, point_flags = evaluation
-        count = len(point_flags)
         parts: list[Any] = [self._begin]
         for number, wish in enumerate(arrays):
             for result in wish:
                 frame = self._frame(number, result)
                 parts += (frame.before, result.array, frame.after)
-        outcome = self._outcomes[Outcome.HIT]
-        clean, head = [*parts, outcome, b""], list(parts)
+        parts += (b"", self._outcomes[Outcome.HIT], b"")
 
         def write(compute: int, encode: int) -> bytes:
-            flags = point_flags.tobytes()
-            if flags.count(0) == count:
-                clean[-1] = _timings(0, 0, compute, encode)
-                return b"".join(clean)
-            marked = _bytes_field(Response.POINT_FLAGS_FIELD_NUMBER, flags)
-            return b"".join([*head, marked, outcome, _timings(0, 0, compute, encode)])
+            parts[-3], parts[-1] = _flags(point_flags), _timings(0, 0, compute, encode)
+            return b"".join(parts)
 
         return write
 
@@ -164,6 +155,12 @@ class AnswerWriter:
             after += _varint_field(Result.MODE_FIELD_NUMBER, MODE_OF[self._modes[number, result.output]])
         length = len(head) + array.nbytes + len(after)
         return _Frame(tag(Response.RESULTS_FIELD_NUMBER, LENGTH_DELIMITED) + varint(length) + head, after)
+
+
+def _flags(point_flags: npt.NDArray[np.uint8]) -> bytes:
+    """Return the field of the points' flags; nothing where all are zero."""
+    flags = point_flags.tobytes()
+    return b"" if flags.count(0) == len(flags) else _bytes_field(Response.POINT_FLAGS_FIELD_NUMBER, flags)
 
 
 def _bytes_field(field: int, value: bytes) -> bytes:
