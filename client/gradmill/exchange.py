@@ -158,7 +158,8 @@ class Exchange:
             yield self._call(_Attempt(request, min(self._deadline, now + self._timeout)), now)
 
     def _call(self, attempt: _Attempt, now: float) -> Call:
-        remaining = attempt.expires_at - now
+        # The end of the time is rounded, so that what is left of it may seem a trifle more than there was.
+        remaining = min(attempt.expires_at - now, self._timeout)
         if remaining <= 0:
             message = "the time allowed for the call has passed before everything was sent"
             raise DeadlineExceededError(message)

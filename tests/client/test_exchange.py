@@ -237,3 +237,12 @@ def test_twenty_servers_killed_in_a_row_cost_no_call() -> None:
         run_by_hand(exchange(requests(got, 24), clock, budget=budget, window=24).run(), answer, clock)
         run_by_hand(exchange(requests(got, 100), clock, budget=budget).run(), answer, clock)
     assert len(got) == 20 * 124
+
+
+def test_no_message_is_given_more_than_the_time_allowed() -> None:
+    """A message has the seconds allowed and not a rounding error more, at whatever moment of the clock it is sent."""
+    clock = FakeClock()
+    clock.now = 32741.030536112678
+    assert clock.now + 60.0 - clock.now > 60.0
+    step = next(exchange(requests([]), clock).run())
+    assert step.start[0].timeout_seconds == 60.0
