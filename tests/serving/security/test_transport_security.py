@@ -107,14 +107,18 @@ def test_health_is_open_and_nothing_else(token_file: Path) -> None:
 
 async def _reflection_code(door: Door, metadata: Metadata) -> grpc.StatusCode:
     request = reflection_pb2.ServerReflectionRequest(list_services="")
-    async with door.channel() as channel:
-        method: Any = channel.stream_stream(_REFLECTION, None, None)
-        call = method(iter([request.SerializeToString()]), metadata=tuple(metadata), timeout=60)
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            async for _ in call:
-                pass
-        code: grpc.StatusCode = await call.code()
-        return code
+
+    def ask_in_thread() -> grpc.StatusCode:
+        # gRPC's client for asyncio has an error of its own for a stream that ends while it writes to it.
+        with grpc.insecure_channel(door.front.address) as channel:
+            method: Any = channel.stream_stream(_REFLECTION, None, None)
+            call = method(iter([request.SerializeToString()]), metadata=tuple(metadata), timeout=60)
+            with contextlib.suppress(grpc.RpcError):
+                list(call)
+            code: grpc.StatusCode = call.code()
+            return code
+
+    return await asyncio.to_thread(ask_in_thread)
 
 
 def test_reflection_can_be_turned_off() -> None:
