@@ -108,6 +108,8 @@ class Server:
         """Return when nothing is in flight any more, or False after so many seconds."""
         admission = self.handler.admission
         limit = time.monotonic() + seconds
+        # Once at least, so that what gRPC holds at the signal is handed over and refused.
+        await asyncio.sleep(min(_LOOK_SECONDS, seconds))
         while admission.calls or admission.streams:
             if time.monotonic() >= limit:
                 return False
